@@ -1,4 +1,4 @@
-"""Triscope: inspect manufactured things by surface, shape and motion, and segment what is pointed at.
+"""Triscope: inspect manufactured things by surface, shape and motion, and segment on a click.
 
 The public surface; everything is imported on first use, so that ``import triscope`` is instant.
 """

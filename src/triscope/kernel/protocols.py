@@ -26,7 +26,7 @@ class LearnsByWatching(Protocol):
     """Memory banks and Gaussians: one pass over the data, no gradient."""
 
     def watch(self, images: Tensor, ids: Tensor) -> None:
-        """See one batch: images float32 (b, 3, h, w) in [0, 1], ids int64 (b,) naming each image."""
+        """See a batch: images float32 (b, 3, h, w) in [0, 1], ids int64 (b,) naming the images."""
 
     def settle(self) -> None:
         """All data were seen: finish the statistics. May be called again after more watching."""
