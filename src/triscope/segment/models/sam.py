@@ -19,9 +19,6 @@ from triscope.segment.models._tiny_vit import Stage, TinyViT
 from triscope.segment.models._vit import ImageEncoderViT
 from triscope.segment.models._weights import load_published
 
-PIXEL_MEAN = (123.675, 116.28, 103.53)  # of RGB in 0..255
-PIXEL_STD = (58.395, 57.12, 57.375)
-
 
 class Sam(nn.Module):
     """Image encoder, prompt encoder and mask decoder.
@@ -50,7 +47,7 @@ class Sam(nn.Module):
         return 4 * self.grid
 
     def embed(self, images_bchw: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d g g"]:
-        """Embeddings of images that are normalised by PIXEL_MEAN, PIXEL_STD and then padded."""
+        """Embeddings of images that are normalised and then padded (``Frame.pixels``)."""
         return self.image_encoder(images_bchw)
 
     def decode(
