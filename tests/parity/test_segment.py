@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import triscope
 from triscope.errors import UnknownModel, WeightsMismatch
+from triscope.segment import grid
 from triscope.segment.frame import Frame
 from triscope.segment.models.sam import BUILDERS, Sam
 
@@ -281,3 +282,97 @@ def test_masks_at_image_size(name: str) -> None:
     changed = np.abs(positive - stored[f"{name}__postprocessed_positive"])
     assert changed.max() <= 1 + 1e-5 * full[0, 0].size
     assert difference(full.mean((2, 3), np.float64), stored[f"{name}__postprocessed_mean"]) < 1e-4
+
+
+# ---- steps of everything mode -------------------------------------------------------------------
+
+
+@cache
+def logits_of_the_utilities() -> NDArray[np.float32]:
+    noise = torch.from_numpy(
+        np.random.default_rng(4).standard_normal((6, 20, 27)).astype(np.float32)
+    )
+    maps = torch.nn.functional.interpolate(noise[None], (90, 121), mode="bilinear")[0] * 6
+    maps[-1] = -5
+    return maps.numpy()
+
+
+def masks_of_the_utilities(name: str) -> NDArray[np.bool_]:
+    if name == "logits":
+        return logits_of_the_utilities() > 0
+    if name == "random":
+        shares = np.array([0.5, 0.02, 0.98, 0, 2])[:, None, None]
+        return np.random.default_rng(5).random((5, 13, 17)) < shares
+    one = np.zeros((3, 13, 17), bool)
+    one[0, 0, 0] = one[1, 12, 16] = one[2, 4:9, 6] = True
+    return one
+
+
+def test_grids() -> None:
+    stored = arrays("sam_amg_utils")
+    for n in (1, 2, 3, 7, 16, 32):
+        assert difference(grid.point_grid(n), stored[f"build_point_grid__{n}"]) < 1e-15
+    for n, downscale in ((32, 2), (10, 3)):
+        for i, points in enumerate(grid.layer_grids(n, 2, downscale)):
+            key = f"build_all_layer_point_grids__{n}_2_{downscale}__layer{i}"
+            assert difference(points, stored[key]) < 1e-15
+
+
+def test_crops() -> None:
+    for case in load("sam_amg_utils")["results"]["generate_crop_boxes"]:
+        crops, layers = grid.crop_boxes(
+            tuple(case["im_size_HW"]), case["n_layers"], case["overlap_ratio"]
+        )
+        assert [list(crop) for crop in crops] == case["crop_boxes"]
+        assert layers == case["layer_idxs"]
+
+
+@pytest.mark.parametrize("threshold,offset", [(0.0, 1.0), (0.0, 0.5), (1.0, 1.0), (-0.5, 2.0)])
+def test_stability(threshold: float, offset: float) -> None:
+    ours = [grid.stability_score(one, offset, threshold) for one in logits_of_the_utilities()]
+    stored = arrays("sam_amg_utils")[f"calculate_stability_score__{threshold}_{offset}"]
+    assert np.array_equal(np.array(ours), stored, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["logits", "random", "one"])
+def test_boxes_of_masks(name: str) -> None:
+    ours = [grid.box_of(mask) for mask in masks_of_the_utilities(name)]
+    assert np.array_equal(ours, arrays("sam_amg_utils")[f"batched_mask_to_box__{name}"])
+
+
+def test_edges_of_crops() -> None:
+    stored = arrays("sam_amg_utils")
+    boxes = stored["is_box_near_crop_edge__boxes"]
+    for key, near in stored.items():
+        what, _, rest = key.partition("__")
+        if what == "is_box_near_crop_edge" and rest != "boxes":
+            crop, _, within = rest.partition("__")
+            box = tuple(map(int, crop.split("_")))
+            placed = boxes + np.tile(box[:2], 2)  # stored in pixels of the crop
+            assert np.array_equal(grid.near_crop_edge(placed, box, (200, 170), float(within)), near)
+
+
+def small_region_masks() -> dict[Any, NDArray[np.bool_]]:
+    stored = arrays("sam_amg_utils")
+    masks: dict[Any, NDArray[np.bool_]] = {}
+    for i in range(4):
+        packed = stored[f"remove_small_regions__input{i}_packed"]
+        masks[i] = np.unpackbits(packed)[: 150 * 170].reshape(150, 170).astype(bool)
+    ring = np.zeros((20, 30), bool)
+    ring[3:12, 4:15] = True
+    ring[5:8, 6:9] = False
+    ring[17, 20] = ring[0:2, 28:30] = True
+    eye = np.eye(20, 30, dtype=bool)
+    full = np.ones((20, 30), bool)
+    return masks | {"full": full, "none": ~full, "diagonal": eye, "anti": ~eye, "ring": ring}
+
+
+def test_small_regions() -> None:
+    masks = small_region_masks()
+    for case in load("sam_amg_utils")["results"]["remove_small_regions"]:
+        mask, changed = grid.without_small_regions(
+            masks[case["mask"]], case["area_thresh"], case["mode"]
+        )
+        assert changed == case["changed"]
+        assert mask.sum() == case["area"]
+        assert zlib.crc32(np.packbits(mask).tobytes()) == case["crc32_packbits"]
