@@ -20,6 +20,7 @@ from triscope.errors import UnknownModel, WeightsMismatch
 from triscope.segment import grid
 from triscope.segment.frame import Frame
 from triscope.segment.models.sam import BUILDERS, Sam
+from triscope.segment.predictor import from_square, resized
 
 PARITY = Path(os.environ.get("TRISCOPE_PARITY", Path(__file__).parents[3] / "shared" / "parity"))
 STORED = PARITY / "segment"
@@ -282,6 +283,24 @@ def test_masks_at_image_size(name: str) -> None:
     changed = np.abs(positive - stored[f"{name}__postprocessed_positive"])
     assert changed.max() <= 1 + 1e-5 * full[0, 0].size
     assert difference(full.mean((2, 3), np.float64), stored[f"{name}__postprocessed_mean"]) < 1e-4
+
+
+@pytest.mark.parametrize("name", names_of("sam_pre_post_masks"))
+def test_the_tensor_twin_of_masks(name: str) -> None:
+    stored, figures = arrays("sam_pre_post_masks"), load("sam_pre_post")["sizes"][name]
+    stride = figures["postprocess"]["stride"]
+    full = from_square(drawn(3, (2, 3, 256, 256)), Frame(size_of(name)))
+    assert difference(full[..., ::stride, ::stride], stored[f"{name}__postprocessed"]) < TOLERANCE
+    positive = np.asarray((full > 0).sum((2, 3)))
+    assert np.array_equal(positive, stored[f"{name}__postprocessed_positive"])
+
+
+@pytest.mark.parametrize("name", names_of("sam_pre_post_images"))
+def test_the_tensor_twin_of_images(name: str) -> None:
+    stored, (h, w) = arrays("sam_pre_post_images"), size_of(name)
+    image = np.random.default_rng(h * 10007 + w + 1).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    small = resized(torch.from_numpy(image).permute(2, 0, 1)[None].float(), Frame((h, w)))
+    assert difference(small[:, :, ::17, ::17], stored[f"{name}__image_torch_resized"]) < TOLERANCE
 
 
 # ---- steps of everything mode -------------------------------------------------------------------
