@@ -109,7 +109,10 @@ def _fabric(plan: Plan) -> Any:
         from lightning_fabric import Fabric
     except ImportError as error:
         raise needs_extra("training", "train", "lightning-fabric") from error
-    several = "ddp" if torch.distributed.is_torchelastic_launched() else "ddp_spawn"
+    # Parts that do not take part in a step are common: a model may train them one after the other.
+    several = "ddp_spawn_find_unused_parameters_true"
+    if torch.distributed.is_torchelastic_launched():
+        several = "ddp_find_unused_parameters_true"
     try:
         return Fabric(
             accelerator=plan.accelerator,
