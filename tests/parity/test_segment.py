@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 import triscope
 from triscope.errors import UnknownModel, WeightsMismatch
 from triscope.segment import grid
+from triscope.segment.everything import Settings, Survivors, everything
 from triscope.segment.frame import Frame
 from triscope.segment.models.sam import BUILDERS, Sam
 from triscope.segment.predictor import from_square, resized
@@ -395,3 +397,88 @@ def test_small_regions() -> None:
         assert changed == case["changed"]
         assert mask.sum() == case["area"]
         assert zlib.crc32(np.packbits(mask).tobytes()) == case["crc32_packbits"]
+
+
+# ---- everything mode ----------------------------------------------------------------------------
+
+
+class AnalyticDecoder:
+    """The stand-in network of the stored runs: discs cut by waves, at the prompt."""
+
+    side = 1024
+
+    def look(self, pixels: NDArray[np.float32]) -> None:
+        assert pixels.shape == (1, 3, 1024, 1024)
+
+    def answers(
+        self, points: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        px, py = points[:, 0, None, None], points[:, 1, None, None]
+        y, x = np.mgrid[0:256, 0:256].astype(np.float64)
+        distance = np.sqrt((x - px / 4) ** 2 + (y - py / 4) ** 2)
+        coarse = np.sin(2 * np.pi * x / 37) * np.sin(2 * np.pi * y / 29) - 0.05
+        fine = np.sin(2 * np.pi * x / 17) * np.sin(2 * np.pi * y / 19) + 0.7
+        blob = 200 * np.minimum(coarse, fine)
+        logits = [np.minimum(8 * (r - distance), blob) for r in (9, 21, 48)]
+        angle = 0.0131 * points[:, :1] + 0.0293 * points[:, 1:] + np.arange(3)
+        iou = 0.80 + 0.19 * np.abs(np.sin(angle))
+        return np.stack(logits, 1).astype(np.float32), iou.astype(np.float32)
+
+    def survivors(self, points: NDArray[np.float64], iou_above: float) -> Iterator[Survivors]:
+        for start in range(0, len(points), 64):
+            some = points[start : start + 64]
+            logits, iou = self.answers(some)
+            index, mask = np.nonzero(iou > np.float32(iou_above))
+            yield Survivors(start + index, iou[index, mask], logits[index, mask], start + len(some))
+
+
+RUNS = sorted(load("sam_auto_masks")["runs"]) if STORED.is_dir() else []
+
+
+def test_the_stand_in_is_the_stored_one() -> None:
+    stored = arrays("sam_auto_masks_example")
+    logits, iou = AnalyticDecoder().answers(stored["example__points"])
+    assert difference(logits[:, :, ::8, ::8], stored["example__logits"]) < 1e-6
+    assert difference(iou, stored["example__iou"]) < 1e-6
+
+
+def columns(records: list[dict[str, Any]], masks: list[NDArray[np.bool_]]) -> dict[str, Any]:
+    names = ("bbox", "area", "predicted_iou", "stability_score", "point_coords", "crop_box")
+    table = {name: np.array([record[name] for record in records]) for name in names}
+    crcs = [zlib.crc32(np.packbits(mask).tobytes()) for mask in masks]
+    return table | {"mask_crc32": np.array(crcs, np.uint32)}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_everything(run: str) -> None:
+    description = load("sam_auto_masks")["runs"][run]
+    stored = {k.partition("__")[2]: v for k, v in arrays(f"sam_auto_masks_{run}").items()}
+    found = everything(
+        AnalyticDecoder(), np.zeros((240, 320, 3), np.uint8), Settings(**description["arguments"])
+    )
+    masks = [one.mask() for one in found]
+    ours = columns([one.to_dict() for one in found], masks)
+    assert len(found) == description["records"]
+    if run.startswith("layers0"):  # ties leave the order open where there are crops
+        order = theirs = np.arange(len(found))
+    else:
+        keys = ("crop_box", "point_coords", "predicted_iou")
+        order, theirs = (
+            np.lexsort(np.concatenate([t[k].reshape(len(found), -1) for k in keys], 1).T)
+            for t in (ours, stored)
+        )
+    for name in ("bbox", "crop_box"):
+        assert np.array_equal(ours[name][order], stored[name][theirs])
+    assert difference(ours["predicted_iou"][order], stored["predicted_iou"][theirs]) < 1e-6
+    assert difference(ours["point_coords"][order], stored["point_coords"][theirs]) < 1e-9
+    same = ours["mask_crc32"][order] == stored["mask_crc32"][theirs]
+    print(
+        run,
+        same.sum(),
+        len(same),
+        np.abs(ours["area"][order] - stored["area"][theirs]).max(),
+        difference(ours["stability_score"][order], stored["stability_score"][theirs]),
+    )
+    thin = np.stack([masks[i][::4, ::4] for i in order])
+    packed = np.unpackbits(stored["masks_subsampled_packed"])[: thin.size].reshape(thin.shape)
+    assert np.array_equal(thin, packed[theirs].astype(bool))

@@ -1,0 +1,61 @@
+"""What all tests share: shapes checked in signatures, real data where they are, one thread of torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+# Before torch is imported: two tests at a time on two cores are fastest with one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TRISCOPE_THREADS", "1")
+
+try:
+    from jaxtyping import install_import_hook
+except ImportError:  # the runtime install has no torch and no jaxtyping
+    SHAPES = None
+else:
+    SHAPES = None
+    if os.environ.get("TRISCOPE_SHAPES", "1") == "1":
+        SHAPES = install_import_hook(
+            [
+                "triscope.kernel.nn",
+                "triscope.surface.models",
+                "triscope.segment.models",
+                "triscope.shape.models",
+                "triscope.motion.models",
+            ],
+            "beartype.beartype",
+        )
+
+
+def real_data(name: str) -> Path:
+    """A folder of the real data; skips the test, with the reason, where it is not there."""
+    root = Path(os.environ.get("TRISCOPE_DATA", SHARED / "data"))
+    if not (root / name).exists():
+        pytest.skip(f"real data {name!r} not found in {root} (set TRISCOPE_DATA)")
+    return root / name
+
+
+def parity(name: str) -> Path:
+    """A folder or file of the stored answers; skips the test where it is not there."""
+    path = SHARED / "parity" / name
+    if not path.exists():
+        pytest.skip(f"stored answers {name!r} not found in {path.parent}")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the weights folder of the person who runs it."""
+    before = os.environ.get("TRISCOPE_WEIGHTS")
+    os.environ["TRISCOPE_WEIGHTS"] = str(tmp_path_factory.getbasetemp() / "weights")
+    yield
+    if before is None:
+        os.environ.pop("TRISCOPE_WEIGHTS", None)
+    else:
+        os.environ["TRISCOPE_WEIGHTS"] = before
