@@ -1,4 +1,4 @@
-"""What all tests share: shapes checked in signatures, real data where they are, one thread of torch."""
+"""What all tests share: shapes checked in signatures, real data, one thread of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything mode: masks of all that a grid of points finds, arXiv:2304.02643 section 4, appendix B.
+"""Everything mode: masks of all that a grid of points finds, arXiv:2304.02643 appendix B.
 
 The settings, their defaults and the order of the filters are those of the published generator; the
 masks are the same. Memory does not grow with the number of points: masks are kept as run lengths.

@@ -44,9 +44,10 @@ def replacing(folder: Path) -> Iterator[Path]:
         _flush(fresh)
         _swap(folder, fresh)
     except OSError as error:
+        kept = "The version that was there is unchanged."
         raise TriscopeError(
             f"{folder} could not be written: {error.strerror or error}. "
-            f"{'The version that was there is unchanged.' if folder.exists() else 'Nothing was left behind.'}"
+            f"{kept if folder.exists() else 'Nothing was left behind.'}"
         ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -30,8 +30,8 @@ def verify_golden(folder: Path, engine: Engine, tolerance: float) -> None:
     if not gap <= tolerance:
         raise CheckDamaged(
             f"{folder} answers its golden input with a difference of {gap:.2g} (allowed: "
-            f"{tolerance:.2g}). The graph or the engine does not compute what was proven at export: "
-            "export the check again on this machine."
+            f"{tolerance:.2g}). The graph or the engine does not compute what was proven at "
+            "export: export the check again on this machine."
         )
 
 
