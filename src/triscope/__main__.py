@@ -1,0 +1,5 @@
+"""``python -m triscope`` is ``triscope``."""
+
+from triscope.cli import main
+
+main()
