@@ -1,0 +1,144 @@
+"""The size of an encoded image and whether its end is there, read without decoding it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+Size = tuple[int, int]
+HEADER_BYTES = 1 << 16
+
+
+def image_size(data: bytes) -> Size | None:
+    """(h, w) as stored (before EXIF rotation) from the first bytes; None for unknown formats."""
+    for magic, read in READERS.items():
+        if data.startswith(magic):
+            try:
+                return read(data)
+            except (struct.error, IndexError, ValueError):
+                return None
+    return None
+
+
+def whole(data: bytes) -> bool:
+    """False where a JPEG or PNG has no end; decoders fill such an image with grey in silence."""
+    if data.startswith(b"\xff\xd8"):
+        start = _jpeg_scan(data)
+        return start is not None and data.rfind(b"\xff\xd9", start) >= 0
+    if data.startswith(b"\x89PNG"):
+        return data.rfind(b"IEND") > 0
+    return True
+
+
+def _jpeg_scan(data: bytes) -> int | None:
+    """Where the first scan starts; thumbnails inside of segments are stepped over."""
+    for marker, at, _ in _jpeg_segments(data):
+        if marker == 0xDA:
+            return at
+    return None
+
+
+def _jpeg_segments(data: bytes):  # type: ignore[no-untyped-def]
+    """(marker, start of the content, length) of each segment up to the first scan."""
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in (0x01, *range(0xD0, 0xD8)):
+            at += 2
+            continue
+        length = struct.unpack_from(">H", data, at + 2)[0]
+        yield marker, at + 4, length - 2
+        if marker == 0xDA:
+            return
+        at += 2 + max(2, length)
+
+
+SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
+
+
+def _jpeg(data: bytes) -> Size | None:
+    for marker, at, _ in _jpeg_segments(data):
+        if marker in SOF:
+            h, w = struct.unpack_from(">HH", data, at + 1)
+            return h, w
+    return None
+
+
+def _png(data: bytes) -> Size:
+    w, h = struct.unpack_from(">II", data, 16)
+    return h, w
+
+
+def _bmp(data: bytes) -> Size:
+    w, h = struct.unpack_from("<ii", data, 18)
+    return abs(h), abs(w)
+
+
+def _gif(data: bytes) -> Size:
+    w, h = struct.unpack_from("<HH", data, 6)
+    return h, w
+
+
+def _webp(data: bytes) -> Size | None:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        w, h = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))
+        return h, w
+    if kind == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return ((bits >> 14) & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        w, h = struct.unpack_from("<HH", data, 26)
+        return h & 0x3FFF, w & 0x3FFF
+    return None
+
+
+def _tiff(data: bytes) -> Size | None:
+    order = "<" if data[:2] == b"II" else ">"
+    at = struct.unpack_from(order + "I", data, 4)[0]
+    count = struct.unpack_from(order + "H", data, at)[0]
+    sides = {}
+    for i in range(min(count, 512)):
+        entry = at + 2 + 12 * i
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if tag in (256, 257):
+            sides[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)[0]
+    return (sides[257], sides[256]) if len(sides) == 2 else None
+
+
+def _netpbm(data: bytes) -> Size | None:
+    words = b" ".join(
+        line.split(b"#", 1)[0] for line in data[2:1024].replace(b"\r", b"\n").split(b"\n")
+    ).split()
+    return (int(words[1]), int(words[0])) if len(words) >= 2 else None
+
+
+def _jpeg2000(data: bytes) -> Size | None:
+    at = data.find(b"ihdr", 0, 512)
+    if at < 0:
+        return None
+    h, w = struct.unpack_from(">II", data, at + 4)
+    return h, w
+
+
+READERS: dict[bytes, Callable[[bytes], Size | None]] = {
+    b"\x89PNG\r\n\x1a\n": _png,
+    b"\xff\xd8": _jpeg,
+    b"BM": _bmp,
+    b"GIF8": _gif,
+    b"RIFF": _webp,
+    b"II*\x00": _tiff,
+    b"MM\x00*": _tiff,
+    b"P1": _netpbm,
+    b"P2": _netpbm,
+    b"P3": _netpbm,
+    b"P4": _netpbm,
+    b"P5": _netpbm,
+    b"P6": _netpbm,
+    b"\x00\x00\x00\x0cjP  ": _jpeg2000,
+}

@@ -1,0 +1,152 @@
+"""Images and masks as arrays: RGB, upright, alpha dropped, 16 bit kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from triscope.errors import BadLabels, BadSettings, UnreadableImage
+from triscope.kernel.data.header import image_size, whole
+from triscope.kernel.data.sample import MaskSource, Source
+from triscope.kernel.data.source import read_bytes
+
+Image = NDArray[Any]
+Bools = NDArray[np.bool_]
+MAX_PIXELS = 2**28  # 16,384 x 16,384; as RGB 0.8 GB
+LIMIT = "TRISCOPE_MAX_PIXELS"
+# Upright by EXIF, as deep as the file is, grey stays grey, alpha is dropped.
+DECODE = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+FULL = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+MASK_ABOVE = {np.dtype(np.uint8): 127, np.dtype(np.uint16): 32767}
+
+# Broken files are reported by our own errors; OpenCV would print beside them.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def read_image(source: Source) -> Image:
+    """A path, an address or an array as uint8 or uint16 (h, w, 3) RGB or (h, w).
+
+    EXIF rotation is applied, alpha is dropped, 16 bit stays 16 bit. An array may be the caller's
+    own and is not to be written to. Raises UnreadableImage.
+    """
+    if isinstance(source, np.ndarray):
+        return _checked(source)
+    if not isinstance(source, str | Path):
+        raise UnreadableImage(
+            f"an image is a path, an address or an array (h, w[, 3]), got {type(source).__name__}."
+        )
+    return decode(read_bytes(source), str(source))
+
+
+def decode(data: bytes, name: str = "image") -> Image:
+    """An encoded image (PNG, JPEG, TIFF, BMP, WebP, …) as :func:`read_image` gives it."""
+    if not data:
+        raise UnreadableImage(f"{name} is empty (0 bytes).")
+    _within_limit(image_size(data), name)
+    if not whole(data):
+        raise UnreadableImage(f"{name} is cut off: its end is missing ({len(data)} bytes).")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), DECODE)
+    except cv2.error as error:
+        raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
+    if image is None:
+        raise UnreadableImage(f"{name} is damaged, or not an image that OpenCV decodes.")
+    if image.dtype not in FULL:
+        raise UnreadableImage(f"{name} holds {image.dtype} values: expected 8 or 16 bit a channel.")
+    if image.ndim == 3:
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image
+
+
+def max_pixels() -> int:
+    """Images with more pixels are refused: the environment's TRISCOPE_MAX_PIXELS, or 2**28."""
+    text = os.environ.get(LIMIT, "")
+    if not text:
+        return MAX_PIXELS
+    if not text.isdecimal() or int(text) < 1:
+        raise BadSettings(f"{LIMIT}={text!r}: expected a whole number of pixels.")
+    return int(text)
+
+
+def _within_limit(size: tuple[int, int] | None, name: str) -> None:
+    if size is not None and size[0] * size[1] > max_pixels():
+        raise UnreadableImage(
+            f"{name} is {size[1]} x {size[0]} pixels, more than the limit of {max_pixels():,}. "
+            f"Cut it up, or raise the limit in the environment: {LIMIT}={size[0] * size[1]}"
+        )
+
+
+def _checked(image: Image) -> Image:
+    shape = "x".join(map(str, image.shape))
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = image[:, :, :3]
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or not image.size:
+        raise UnreadableImage(f"array {shape}: expected (h, w), (h, w, 3) RGB or (h, w, 4) RGBA.")
+    if image.dtype not in FULL:
+        raise UnreadableImage(
+            f"array {shape} of {image.dtype}: expected uint8 or uint16. Values in [0, 1] become "
+            "an image by (values * 65535).round().astype('uint16')."
+        )
+    return image
+
+
+def read_mask(source: MaskSource) -> Bools:
+    """A mask as bool (h, w): upper half of the range of a grey picture, non-zero of a bool array.
+
+    A palette or colour picture is set where its largest channel is. An object with ``decode()``
+    (run lengths, polygons) is asked for its mask.
+    """
+    if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.ndim == 2:
+        return np.asarray(source, np.bool_)
+    if hasattr(source, "decode") and not isinstance(source, str | Path):
+        return np.asarray(source.decode(), np.bool_)
+    picture = read_image(source)
+    grey = picture.max(axis=2) if picture.ndim == 3 else picture
+    return _binary(grey)
+
+
+def _binary(grey: Image) -> Bools:
+    """Masks are stored as 0/255, as 0/1, or as JPEG-like greys cut in the middle."""
+    top = int(grey.max())
+    middle = MASK_ABOVE[grey.dtype]
+    return np.asarray(grey > (middle if top > middle else 0))
+
+
+def mask_of(source: MaskSource, hw: tuple[int, int], name: str = "the mask") -> Bools:
+    """The mask, checked to be of the size (h, w) of its image; raises BadLabels."""
+    mask = read_mask(source)
+    if mask.shape != tuple(hw):
+        raise BadLabels(
+            f"{name} is {mask.shape[1]} x {mask.shape[0]} pixels, its image {hw[1]} x {hw[0]}: "
+            "a mask has the size of its image."
+        )
+    return mask
+
+
+def to_input(image: Image, size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """An image as networks read it: float32 (3, h, w) in [0, 1], resized to ``size_hw``.
+
+    Shrinking averages over areas, enlarging is bilinear; grey becomes three equal channels.
+    """
+    full = FULL.get(image.dtype)
+    if full is None:
+        raise UnreadableImage(f"an image is uint8 or uint16, got {image.dtype}.")
+    h, w = size_hw
+    if image.shape[:2] != (h, w):
+        shrinks = image.shape[0] >= h and image.shape[1] >= w
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = cv2.resize(image, (w, h), interpolation=way)
+    if image.ndim == 2:
+        plane = image.astype(np.float32) / np.float32(full)
+        return np.repeat(plane[None], 3, axis=0)
+    planes = np.empty((3, h, w), np.float32)
+    for channel in range(3):
+        np.multiply(image[:, :, channel], np.float32(1 / full), out=planes[channel])
+    return planes

@@ -1,0 +1,79 @@
+"""Bytes behind a path or an address, and the fingerprint by which an image is known."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triscope.errors import UnreadableImage
+from triscope.kernel.data.sample import Source
+
+
+def is_address(source: object) -> bool:
+    """True for an fsspec address: ``memory://a.png``, ``zip://a.png::parts.zip``, ``s3://…``."""
+    return isinstance(source, str) and "://" in source
+
+
+def read_bytes(source: str | Path, first: int | None = None) -> bytes:
+    """The content of a file, or its ``first`` bytes; raises UnreadableImage with the reason."""
+    try:
+        if is_address(source):
+            system, path = file_system(str(source))
+            with system.open(path, "rb") as file:
+                return bytes(file.read() if first is None else file.read(first))
+        with Path(source).open("rb") as file:
+            return file.read() if first is None else file.read(first)
+    except Exception as error:  # remote file systems raise what they like
+        raise UnreadableImage(f"{source} cannot be read: {_reason(error)}.") from error
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The fsspec file system of an address, and the path in it."""
+    if address.split("://", 1)[0] in ARCHIVES and "::" in address:
+        inner, outer = address.split("::", 1)
+        return _archive(inner.split("://", 1)[0], outer), inner.split("://", 1)[1]
+    from fsspec.core import url_to_fs
+
+    system, path = url_to_fs(address)
+    return system, path
+
+
+ARCHIVES = ("zip", "tar")
+
+
+@lru_cache(maxsize=8)
+def _archive(kind: str, outer: str) -> Any:
+    """An archive stays open: its directory is read once, not once an image."""
+    import fsspec
+
+    return fsspec.filesystem(kind, fo=outer)
+
+
+def fingerprint(source: Source) -> str:
+    """Hash of the content: of the bytes of a file, of the values of an array.
+
+    A copied or renamed file is the same image; one that was encoded anew is not.
+    """
+    if isinstance(source, np.ndarray):
+        head = f"{source.dtype.str} {source.shape}".encode()
+        return _digest(head, np.ascontiguousarray(source).data)
+    return _digest(read_bytes(source))
+
+
+def _digest(*parts: Any) -> str:
+    hasher = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hasher.update(part)
+    return hasher.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}"
