@@ -3,15 +3,39 @@
 ``verbs.fit`` looks at the methods and picks the loop: networks descend (``losses``), memory banks
 and Gaussians watch (``watch`` and ``settle``), forests learn at once (``fit``). A model with both
 ``losses`` and ``watch`` descends first and watches afterwards.
+
+What is asked beyond that is optional. A model that reads plain images, answers heat maps and has
+``settings.size`` needs none of the hooks in the second half of this file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from triscope.kernel.data import Dataset, Split
+
+# progress(stage, done, total); total is None where it is not known.
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """One graph of a check: what is exported as ``NAME.onnx`` and how it is called.
+
+    ``example`` holds a tensor for each input, in the order of ``module.forward``; ``outputs`` names
+    what it returns, in order; ``free`` names the axes whose size may change: ``{"images": {0:
+    "batch"}}``. Axes of the same name have the same size.
+    """
+
+    module: nn.Module
+    example: Mapping[str, Tensor]
+    outputs: tuple[str, ...]
+    free: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -68,6 +92,64 @@ class Answers(Protocol):
 
     def graph(self) -> nn.Module:
         """Module with pre- and post-processing inside: images float32 (b, 3, h, w) in [0, 1] in."""
+
+
+# --- hooks that a model may offer ---
+
+
+@runtime_checkable
+class OpensData(Protocol):
+    """Models whose captures are not single images: clips, scenes, rigs."""
+
+    @staticmethod
+    def open_data(source: Any) -> Dataset:
+        """The data behind a folder or address, with its splits, as ``kernel.data.open_data``."""
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """Models that must know their classes before they can be built."""
+
+    def begin(self, data: Dataset) -> None:
+        """Called once before learning, with the training data; and before ``restore``, with a data
+        set without samples that names the classes."""
+
+
+@runtime_checkable
+class MakesBatches(Protocol):
+    """Models that descend on more than images: boxes, masks, labels, clips, scenes."""
+
+    def batches(self, data: Dataset, split: Split, seed: int) -> Any:
+        """What ``kernel.train`` walks: one frozen batch type of the domain after the other.
+
+        ``data`` holds the samples of that split alone. A function of the epoch's number, or
+        something that can be walked again and again (see ``kernel.train.batches``).
+        """
+
+
+@runtime_checkable
+class ScoresItself(Protocol):
+    """Models that stop early: the weights with the best score are kept."""
+
+    def score(self, data: Dataset) -> float:
+        """How well the held-out samples are answered; larger is better."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """Models whose card says more than ``settings.size``."""
+
+    def card(self) -> Mapping[str, Any]:
+        """Fields of the card that only the model knows: ``classes``, ``capture``, ``size``,
+        ``input`` (see ``kernel.runtime.card``). Asked after learning."""
+
+
+@runtime_checkable
+class ExportsGraphs(Protocol):
+    """Models whose graph is not images in, the usual names of their answer out; or several."""
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """The graphs of the check by name; the one called ``model`` is the main one."""
 
 
 def way_of_learning(model: object) -> tuple[str, ...]:

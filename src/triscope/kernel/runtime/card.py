@@ -11,13 +11,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from triscope.errors import CheckDamaged, CheckError, CheckTooNew
 from triscope.kernel.results import Zones
 
 FORMAT = 1
 CARD = "card.json"
+Capture = Literal["image", "views", "clip"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,14 @@ class Version:
 class Card:
     """Everything about a check but its weights.
 
-    ``size`` (h, w) is the input of the graph in pixels; with ``tile`` > 0 captures are cut into
-    windows of that size, overlapping by ``overlap`` pixels, else they are resized to it.
+    ``answers`` chooses the reader in ``kernel.runtime``, ``capture`` says what one look at a part
+    is, ``classes`` names the numbers that the graph answers. ``graphs`` are files ``NAME.onnx``.
+
+    ``size`` (h, w) is the input of the graph in pixels, fixed at export: images of any size are
+    brought to it. With ``tile`` > 0 captures are cut into windows of that many pixels, overlapping
+    by ``overlap``, which are resized to ``size``; else the whole image is. ``input`` says what else
+    a reader must know: ``{"fit": "letterbox"}`` keeps the aspect of images, ``{"frames": 8}`` ...
+
     ``promise`` records how ``zones`` were chosen, ``data`` what was learned from, ``proof`` how far
     the exported graph is from the library, ``files`` the SHA-256 of each file of the folder.
     """
@@ -44,6 +51,10 @@ class Card:
     answers: str
     settings: Mapping[str, Any]
     size: tuple[int, int]
+    capture: Capture = "image"
+    classes: tuple[str, ...] = ()
+    input: Mapping[str, Any] = field(default_factory=dict)
+    graphs: tuple[str, ...] = ("model",)
     tile: int = 0
     overlap: int = 0
     zones: Zones | None = None
@@ -68,8 +79,9 @@ class Card:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         plain["zones"] = self.zones.to_dict() if self.zones else None
         plain["version"] = {f.name: getattr(self.version, f.name) for f in fields(Version)}
-        plain["size"] = list(self.size)
-        for name in ("settings", "promise", "data", "proof", "files"):
+        for name in ("size", "classes", "graphs"):
+            plain[name] = list(plain[name])
+        for name in ("settings", "input", "promise", "data", "proof", "files"):
             plain[name] = dict(plain[name])
         return plain
 
@@ -121,7 +133,7 @@ def _card(plain: dict[str, Any]) -> Card:
     values = {name: value for name, value in plain.items() if name in known}
     values["zones"] = Zones(**plain["zones"]) if plain["zones"] else None
     values["version"] = Version(**plain["version"])
-    values["size"] = tuple(plain["size"])
+    values |= {name: tuple(plain[name]) for name in ("size", "classes", "graphs")}
     return Card(**values)
 
 

@@ -1,143 +1,243 @@
-"""A check at work: captures in, inspections out. No torch."""
+"""A check at work: captures in, inspections out; the same before it is saved and after. No torch.
+
+A subclass per answer says how a capture becomes the input of the graph (``prepare``) and how its
+output becomes findings (``read``): ``runtime.heatmap``, ``boxes``, ``label``, ``masks`` ...
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from triscope.errors import UnreadableImage
-from triscope.kernel.data import Dataset, Sample, load, read_image, to_input
-from triscope.kernel.geometry import tiles
+from triscope.errors import CheckError, UnreadableImage
+from triscope.kernel.data import Dataset, Sample, load, open_data
 from triscope.kernel.results import Finding, Heatmap, Inspection, Skipped, Verdict
 from triscope.kernel.runtime.card import Card
-from triscope.kernel.runtime.engine import Engine, Floats
-from triscope.kernel.runtime.regions import find_regions
+from triscope.kernel.runtime.engine import MAIN, Engine
 from triscope.kernel.runtime.seen import Seen
 
-TILES_AT_ONCE = 8
 UNDECIDED = Verdict("review", "this check has no thresholds yet: run 'triscope calibrate'")
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A capture as the graph wants it: float32 (b, 3, h, w), one row a window."""
+    """A capture as the graph wants it; ``read_s`` is how long it took to get there.
 
-    inputs: Floats
+    ``inputs`` are named arrays whose first axis is the same; ``image_size`` (h, w) is that of the
+    capture. ``extra`` is what the reader needs to find its way back.
+    """
+
+    inputs: Mapping[str, Any]
     image_size: tuple[int, int]
-    windows: tiles.Plan | None
     read_s: float
-
-
-class Check:
-    """A fitted model with its thresholds: the same object after ``fit`` and after ``open``."""
-
-    def __init__(self, card: Card, engine: Engine, seen: Seen, folder: Path | None = None) -> None:
-        self.card = card
-        self.engine = engine
-        self.seen = seen
-        self.folder = folder
-
-    def __repr__(self) -> str:
-        state = self.card.promise.get("basis", "not calibrated")
-        return f"<Check {self.card.model} version {self.card.version.number}: {state}>"
-
-    def inspect(self, source: Any) -> Inspection:
-        """Inspect one capture: a path, an address or an array (h, w[, 3]).
-
-        Raises UnreadableImage where it cannot be decoded.
-        """
-        sample = Sample(source, name=_name_of(source))
-        return self._answer(sample.name, self.prepare(sample))
-
-    def inspect_many(
-        self, sources: Iterable[Any], workers: int = 1
-    ) -> Iterator[Inspection | Skipped]:
-        """Inspect captures in order, reading ahead; unreadable ones come as :class:`Skipped`."""
-        samples = (_as_sample(source) for source in sources)
-        for item in load(samples, self.prepare, workers=workers):
-            if isinstance(item, Skipped):
-                yield item
-            else:
-                yield self._answer(item.sample.name, item.prepared)
-
-    def heatmap(self, prepared: Prepared) -> Heatmap:
-        """The raw heat map and score of one prepared capture."""
-        if prepared.windows is None:
-            heat, score = self.engine.run(prepared.inputs)
-            return Heatmap(_floats(heat[0]), float(score[0]), prepared.image_size)
-        maps, scores = [], []
-        for start in range(0, len(prepared.inputs), TILES_AT_ONCE):
-            heat, score = self.engine.run(prepared.inputs[start : start + TILES_AT_ONCE])
-            maps.append(heat)
-            scores.append(score)
-        whole = tiles.blend(np.concatenate(maps), prepared.windows)
-        return Heatmap(_floats(whole), float(np.concatenate(scores).max()), prepared.image_size)
-
-    def heatmaps(self, data: Dataset, workers: int = 1) -> Iterator[tuple[Sample, Heatmap]]:
-        """Heat maps of a data set in order; unreadable samples are added to ``skipped``."""
-        for item in load(data, self.prepare, workers=workers):
-            if isinstance(item, Skipped):
-                self.skipped.append(item)
-            else:
-                yield item.sample, self.heatmap(item.prepared)
+    extra: Any = None
 
     @property
-    def skipped(self) -> list[Skipped]:
-        """Captures that could not be read by :meth:`heatmaps`, over the life of the object."""
-        return self.__dict__.setdefault("_skipped", [])
+    def rows(self) -> int:
+        """How many rows of the graph's input this capture takes: 1, or one a window."""
+        return len(next(iter(self.inputs.values())))
 
-    def prepare(self, sample: Sample) -> Prepared:
-        """Read a capture and bring it to the input of the graph."""
-        start = perf_counter()
-        image = read_image(sample.source)
-        inputs, windows = to_windows(image, self.card)
-        return Prepared(inputs, image.shape[:2], windows, perf_counter() - start)
 
-    def _answer(self, source: str, prepared: Prepared) -> Inspection:
-        start = perf_counter()
-        heat = self.heatmap(prepared)
-        computed = perf_counter()
-        zones = self.card.zones
-        findings: tuple[Finding, ...] = ()
-        if zones is not None:
-            findings = find_regions(heat, zones, self.card.mm_per_px)
-        verdict = zones.judge(heat.score) if zones is not None else UNDECIDED
-        seconds = {
-            "read": prepared.read_s,
-            "model": computed - start,
-            "findings": perf_counter() - computed,
-        }
-        return Inspection(
-            source, verdict, heat.score, findings, heat, prepared.image_size, self.label, seconds
-        )
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a check saw before anything was decided: the raw score, findings and evidence."""
+
+    score: float
+    findings: tuple[Finding, ...] = ()
+    heatmap: Heatmap | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Origin(Protocol):
+    """Where the files of a check come from: a fitted model, or the folder that was opened."""
+
+    def write(self, folder: Path, check: Check) -> Card:
+        """Put graphs, weights and golden answer into an empty folder; the card with its proof."""
+
+
+class Check(ABC):
+    """A fitted model with its thresholds: the same object after ``fit`` and after ``open``."""
+
+    answers: ClassVar[str]
+    rows_at_once: ClassVar[int] = 8
+
+    def __init__(
+        self,
+        card: Card,
+        engines: Mapping[str, Engine],
+        seen: Seen,
+        folder: Path | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        self.card = card
+        self.engines = dict(engines)
+        self.seen = seen
+        self.folder = folder
+        self.origin = origin
+        self.held: Dataset | None = None  # kept out by fit; after opening it is read from `seen`
+        self.skipped: list[Skipped] = []  # captures that readings() could not read
+
+    def __repr__(self) -> str:
+        state = self.card.zones.basis if self.card.zones else "not calibrated"
+        return f"<Check {self.label}: {state}>"
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the main graph."""
+        return self.engines[MAIN]
 
     @property
     def label(self) -> str:
         """Model and version, as written into each inspection."""
         return f"{self.card.model}@{self.card.version.number}"
 
+    @abstractmethod
+    def prepare(self, sample: Sample) -> Prepared:
+        """Read a capture and bring it to the input of the graph."""
 
-def to_windows(image: NDArray[Any], card: Card) -> tuple[Floats, tiles.Plan | None]:
-    """The image as inputs of the graph: float32 (b, 3, h, w), resized or cut as the card says."""
-    if not card.tile:
-        return to_input(image, card.size)[None], None
-    plan = tiles.plan(image.shape[:2], card.tile, card.overlap)
-    pieces = [to_input(piece, card.size) for piece in tiles.cut(image, plan)]
-    return np.stack(pieces), plan
+    @abstractmethod
+    def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
+        """What the outputs of the graph for one capture say; the rows are those of ``prepared``."""
+
+    def captures(self, source: Any) -> Dataset:
+        """The captures behind a folder, glob, list or array."""
+        return open_data(source)
+
+    def inspect(self, source: Any) -> Inspection:
+        """Inspect one capture: a path, an address or an array (h, w[, 3]).
+
+        Raises UnreadableImage where it cannot be decoded.
+        """
+        sample = as_sample(source)
+        return self._answer([sample], [self.prepare(sample)])[0]
+
+    def inspect_many(
+        self, sources: Iterable[Any], *, workers: int = 1, batch: int = 1
+    ) -> Iterator[Inspection | Skipped]:
+        """Inspect captures in order, reading ahead; unreadable ones come as :class:`Skipped`.
+
+        ``sources`` may be endless: nothing is held but what is read ahead. ``batch`` captures go
+        through the graph together; on a CPU 1 is rarely slower.
+        """
+        waiting: list[tuple[Sample, Prepared]] = []
+        for item in load(map(as_sample, sources), self.prepare, workers=workers):
+            if isinstance(item, Skipped):
+                yield from self._flush(waiting)
+                yield item
+                continue
+            waiting.append((item.sample, item.prepared))
+            if len(waiting) >= batch:
+                yield from self._flush(waiting)
+        yield from self._flush(waiting)
+
+    def reading(self, prepared: Prepared) -> Reading:
+        """The answer to one prepared capture, before anything is decided."""
+        return self.read(self.compute([prepared])[0], prepared)
+
+    def readings(
+        self, data: Iterable[Sample], *, workers: int = 1
+    ) -> Iterator[tuple[Sample, Reading]]:
+        """Answers to a data set in order; what cannot be read is added to ``skipped``."""
+        for item in load(data, self.prepare, workers=workers):
+            if isinstance(item, Skipped):
+                self.skipped.append(item)
+            else:
+                yield item.sample, self.reading(item.prepared)
+
+    def save(self, folder: str | Path | None = None, *, why: str = "") -> Path:
+        """Write the check folder as its next version; without ``folder`` where it came from.
+
+        Afterwards the check answers from the folder. On any error, disk full included, the version
+        that was there stays.
+        """
+        from triscope.kernel.runtime.saving import save
+
+        return save(self, folder, why=why)
+
+    def compute(self, prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
+        """Run the main graph; the outputs of each capture, whose first axis are its rows.
+
+        At most ``rows_at_once`` rows go through the graph together.
+        """
+        counts = [item.rows for item in prepared]
+        names = prepared[0].inputs.keys()
+        whole = {name: _joined([item.inputs[name] for item in prepared]) for name in names}
+        pieces = [
+            self.engine.run({n: a[i : i + self.rows_at_once] for n, a in whole.items()})
+            for i in range(0, sum(counts), self.rows_at_once)
+        ]
+        return self.split(pieces, counts)
+
+    def split(
+        self, pieces: Sequence[Mapping[str, Any]], counts: Sequence[int]
+    ) -> list[dict[str, Any]]:
+        """Outputs computed in pieces, as one set of outputs a capture."""
+        whole = {name: _joined([piece[name] for piece in pieces]) for name in pieces[0]}
+        ends = np.cumsum(counts)
+        return [
+            {name: array[end - count : end] for name, array in whole.items()}
+            for end, count in zip(ends, counts, strict=True)
+        ]
+
+    def judge(self, reading: Reading) -> Verdict:
+        """The verdict by the zones of the card."""
+        return self.card.zones.judge(reading.score) if self.card.zones else UNDECIDED
+
+    def _flush(self, waiting: list[tuple[Sample, Prepared]]) -> Iterator[Inspection]:
+        if waiting:
+            samples, prepared = zip(*waiting, strict=True)
+            waiting.clear()
+            yield from self._answer(samples, prepared)
+
+    def _answer(self, samples: Sequence[Sample], prepared: Sequence[Prepared]) -> list[Inspection]:
+        start = perf_counter()
+        outputs = self.compute(prepared)
+        model_s = (perf_counter() - start) / len(prepared)
+        return [
+            self._inspection(*one, model_s) for one in zip(samples, prepared, outputs, strict=True)
+        ]
+
+    def _inspection(
+        self, sample: Sample, prepared: Prepared, outputs: Mapping[str, Any], model_s: float
+    ) -> Inspection:
+        start = perf_counter()
+        reading = self.read(outputs, prepared)
+        verdict = self.judge(reading)
+        seconds = {
+            "read": prepared.read_s,
+            "model": model_s,
+            "findings": perf_counter() - start,
+        }
+        return Inspection(
+            sample.name,
+            verdict,
+            reading.score,
+            reading.findings,
+            reading.heatmap,
+            prepared.image_size,
+            self.label,
+            seconds,
+        )
 
 
-def _floats(values: Any) -> Floats:
-    return np.ascontiguousarray(values, dtype=np.float32)
+def no_folder(check: Check) -> CheckError:
+    """The error of what only works on a saved check."""
+    return CheckError(f"{check.label} has not been saved yet: call save(folder) first.")
 
 
-def _as_sample(source: Any) -> Sample:
+def as_sample(source: Any) -> Sample:
+    """One capture as a sample named after where it is."""
     return source if isinstance(source, Sample) else Sample(source, name=_name_of(source))
+
+
+def _joined(arrays: Sequence[Any]) -> Any:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _name_of(source: Any) -> str:

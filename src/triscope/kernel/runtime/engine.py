@@ -1,25 +1,29 @@
-"""Engines run the exported graph: images in, heat maps and scores out. No torch."""
+"""Engines run an exported graph: named arrays in, named arrays out. No torch."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triscope.errors import CheckDamaged, needs_extra
+from triscope.errors import CheckDamaged, UsageError, needs_extra
 
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
 Floats = NDArray[np.float32]
-GRAPH = "model.onnx"
+MAIN = "model"  # the graph that every check has
+THREADS = "TRISCOPE_THREADS"
 
 
 class Engine(Protocol):
     """What a check asks of whoever computes: the exported graph, or the library's own module."""
 
-    def run(self, images: Floats) -> tuple[Floats, Floats]:
-        """Images float32 (b, 3, h, w) in [0, 1] -> heat (b, h, w), score (b,)."""
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """The outputs of the graph by name; images are float32 (b, 3, h, w) in [0, 1]."""
 
 
 class OnnxEngine:
@@ -40,11 +44,11 @@ class OnnxEngine:
             )
         except Exception as error:
             raise CheckDamaged(f"{path} cannot be opened by ONNX Runtime: {error}") from error
+        self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, images: Floats) -> tuple[Floats, Floats]:
+    def run(self, inputs: Arrays) -> dict[str, Array]:
         """See :class:`Engine`."""
-        heat, score = self._session.run(None, {"images": images})
-        return heat, score
+        return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
 
 
 class OpenVinoEngine:
@@ -59,26 +63,35 @@ class OpenVinoEngine:
             raise needs_extra("this engine", "openvino", "openvino") from error
         core = openvino.Core()
         options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-        self._model = core.compile_model(str(path), "CPU", {**options, "NUM_STREAMS": 1})
+        try:
+            self._model = core.compile_model(str(path), "CPU", {**options, "NUM_STREAMS": 1})
+        except Exception as error:
+            raise CheckDamaged(f"{path} cannot be opened by OpenVINO: {error}") from error
+        self._outputs = [output.get_any_name() for output in self._model.outputs]
 
-    def run(self, images: Floats) -> tuple[Floats, Floats]:
+    def run(self, inputs: Arrays) -> dict[str, Array]:
         """See :class:`Engine`."""
-        answer = self._model([images])
-        return np.array(answer[0]), np.array(answer[1])
+        answer = self._model(dict(inputs))
+        return {name: np.array(answer[i]) for i, name in enumerate(self._outputs)}
 
 
 def default_threads() -> int:
     """Threads of one engine: ``TRISCOPE_THREADS``, else the cores this process may use."""
-    wish = os.environ.get("TRISCOPE_THREADS", "")
-    return int(wish) if wish.isdigit() and int(wish) else len(os.sched_getaffinity(0))
+    wish = os.environ.get(THREADS, "").strip()
+    if not wish:
+        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+        return len(affinity(0)) if affinity else os.cpu_count() or 1
+    if not wish.isdigit() or not int(wish):
+        raise UsageError(f"{THREADS}={wish!r}: expected a whole number, 1 or more.")
+    return int(wish)
 
 
-def open_engine(folder: Path, name: str, threads: int | None = None) -> Engine:
-    """The engine that the card asks for; ONNX Runtime where OpenVINO is not installed."""
+def open_engine(path: Path, name: str, threads: int | None = None) -> Engine:
+    """The engine of that name on one graph; ONNX Runtime where OpenVINO is not installed."""
     threads = threads or default_threads()
-    if name == "openvino" and openvino_installed():
-        return OpenVinoEngine(folder / GRAPH, threads)
-    return OnnxEngine(folder / GRAPH, threads)
+    if name == OpenVinoEngine.name and openvino_installed():
+        return OpenVinoEngine(path, threads)
+    return OnnxEngine(path, threads)
 
 
 def openvino_installed() -> bool:

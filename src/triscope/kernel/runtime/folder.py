@@ -34,8 +34,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     On any error, disk full included, what was written is removed and the old folder stays.
     """
     finish_swap(folder)
-    if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
-        raise CheckError(f"{folder} exists and is not a check; give an empty or a new place.")
+    may_replace(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
     try:
@@ -51,6 +50,14 @@ def replacing(folder: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def may_replace(folder: Path) -> None:
+    """Raise CheckError where a check may not be written: on a file, or over something else."""
+    if folder.is_file():
+        raise CheckError(f"{folder} is a file; a check is a folder. Give another place.")
+    if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
+        raise CheckError(f"{folder} exists and is not a check; give an empty or a new place.")
 
 
 def finish_swap(folder: Path) -> None:

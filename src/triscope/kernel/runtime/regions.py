@@ -13,42 +13,58 @@ MAX_OUTLINE = 64
 
 
 def find_regions(heat: Heatmap, zones: Zones, mm_per_px: float | None) -> tuple[Finding, ...]:
-    """Connected regions (8 neighbours) above ``zones.pixel_above``, the strongest first.
-
-    Boxes, outlines and measures are in pixels of the capture; a map pixel counts as the area that
-    it covers there. At most 200 findings; length and width are those of the tightest rectangle.
-    """
+    """The regions of a heat map above ``zones.pixel_above``; none where it is not known."""
     if zones.pixel_above is None:
         return ()
-    above = (heat.values > zones.pixel_above).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-    scale = _scale(heat)
+    return regions_of(
+        heat.values,
+        zones.pixel_above,
+        heat.image_size,
+        min_area_px=zones.min_area_px,
+        mm_per_px=mm_per_px,
+    )
+
+
+def regions_of(
+    values: NDArray[np.float32],
+    above: float,
+    image_size: tuple[int, int],
+    *,
+    label: str = "anomaly",
+    min_area_px: float = 0.0,
+    mm_per_px: float | None = None,
+) -> tuple[Finding, ...]:
+    """Connected regions (8 neighbours) of a map (h, w) above a value, the strongest first.
+
+    Boxes, outlines and measures are in pixels of the capture, whose size is ``image_size``; a map
+    pixel counts as the area that it covers there. The score is the region's highest value; length
+    and width are those of the tightest rectangle. At most 200 regions.
+    """
+    inside = (values > above).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+    scale = (image_size[1] / values.shape[1], image_size[0] / values.shape[0])
     found = []
-    for region in range(1, count):
-        area = float(stats[region, cv2.CC_STAT_AREA]) * scale[0] * scale[1]
-        if area >= zones.min_area_px:
-            found.append(_finding(heat, labels, stats[region], region, area, scale, mm_per_px))
+    for number in range(1, count):
+        area = float(stats[number, cv2.CC_STAT_AREA]) * scale[0] * scale[1]
+        if area >= min_area_px:
+            x, y, w, h = (int(value) for value in stats[number][:4])
+            cells = np.asarray(labels[y : y + h, x : x + w] == number)
+            score = float(values[y : y + h, x : x + w][cells].max())
+            found.append(_finding(label, score, cells, (x, y), area, scale, mm_per_px))
     return tuple(sorted(found, key=lambda finding: -finding.score)[:MAX_FINDINGS])
 
 
-def _scale(heat: Heatmap) -> tuple[float, float]:
-    (map_h, map_w), (h, w) = heat.values.shape, heat.image_size
-    return w / map_w, h / map_h
-
-
 def _finding(
-    heat: Heatmap,
-    labels: NDArray[np.int32],
-    stats: NDArray[np.int32],
-    region: int,
+    label: str,
+    score: float,
+    cells: NDArray[np.bool_],
+    corner: tuple[int, int],
     area_px: float,
     scale: tuple[float, float],
     mm_per_px: float | None,
 ) -> Finding:
-    x, y, w, h = (int(value) for value in stats[:4])
-    inside = labels[y : y + h, x : x + w] == region
-    score = float(heat.values[y : y + h, x : x + w][inside].max())
-    outline = _outline(inside, (x, y), scale)
+    (x, y), (h, w) = corner, cells.shape
+    outline = _outline(cells, corner, scale)
     length, width = _length_and_width(outline)
     measures = {"area_px": area_px, "length_px": length, "width_px": width}
     if mm_per_px:
@@ -59,8 +75,7 @@ def _finding(
         }
     box = (x * scale[0], y * scale[1], (x + w) * scale[0], (y + h) * scale[1])
     measures = {name: round(value, 4) for name, value in measures.items()}
-    points = _simplify(outline)
-    return Finding("anomaly", score, box=box, outline=points, measures=measures)
+    return Finding(label, score, box=box, outline=_simplify(outline), measures=measures)
 
 
 def _outline(
@@ -72,7 +87,7 @@ def _outline(
     points = max(contours, key=len)[:, 0, :].astype(np.float32)
     # Pixel i of the doubled mask spans [i/2, (i+1)/2): odd pixels end a cell, even ones begin it.
     edges = (points + points % 2) / 2
-    return np.asarray((edges + np.float32(corner)) * np.float32(scale), dtype=np.float32)
+    return np.asarray((edges + np.array(corner)) * np.array(scale), dtype=np.float32)
 
 
 def _length_and_width(outline: NDArray[np.float32]) -> tuple[float, float]:
@@ -83,6 +98,7 @@ def _length_and_width(outline: NDArray[np.float32]) -> tuple[float, float]:
 def _simplify(outline: NDArray[np.float32]) -> tuple[tuple[float, float], ...]:
     points, tolerance = outline, 0.5
     while len(points) > MAX_OUTLINE:
-        points = cv2.approxPolyDP(outline[:, None], tolerance, closed=True)[:, 0]
+        fewer = cv2.approxPolyDP(outline[:, None], tolerance, closed=True)[:, 0]
+        points = np.asarray(fewer, dtype=np.float32)
         tolerance *= 1.6
     return tuple((round(float(x), 2), round(float(y), 2)) for x, y in points)

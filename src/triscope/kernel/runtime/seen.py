@@ -43,18 +43,22 @@ class Seen:
 
     images: list[SeenImage] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._next = 1 + max((image.id for image in self.images), default=-1)
+
     def of(self, role: Role) -> list[SeenImage]:
         """The images of one role."""
         return [image for image in self.images if image.role == role]
 
     def add(self, samples: Iterable[Sample], role: Role) -> list[SeenImage]:
         """Remember samples; their numbers go on where the last ended."""
-        start = 1 + max((image.id for image in self.images), default=-1)
+        start = self._next
         new = [
             SeenImage(start + i, s.name, _place(s), fingerprint(s.source), role, s.label or "good")
             for i, s in enumerate(samples)
         ]
         self.images.extend(new)
+        self._next += len(new)
         return new
 
     def drop(self, ids: Iterable[int]) -> None:

@@ -1,0 +1,119 @@
+"""Who learns and who calibrates: disjoint parts of the data that a fit was given."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from triscope.errors import BadSettings, DataError, EmptyData
+from triscope.kernel.data import Dataset, Sample, open_data
+from triscope.kernel.runtime.check import as_sample
+
+Opener = Callable[[Any], Dataset]
+
+
+@dataclass(frozen=True, eq=False)
+class Portions:
+    """The samples to learn from, those held out to calibrate, and the data set they are of.
+
+    ``train`` is an iterator where the data can be walked only once; ``own`` says that the held
+    out samples were given by the user and may repeat what was learned from by mistake.
+    """
+
+    data: Dataset
+    train: Sequence[Sample] | Iterator[Sample]
+    held: Dataset
+    own: bool = False
+
+
+def portions_of(
+    source: Any, calibrate: Any, seed: int, *, opener: Opener | None = None, labelled: bool
+) -> Portions:
+    """Split what a fit was given; models that are not ``labelled`` learn from good samples alone.
+
+    ``calibrate`` is a share in [0, 1), or data of its own. A split that the layout names is kept.
+    """
+    open_source = opener or open_data
+    share = _share(calibrate)
+    own = None if share is not None else _of_own(open_source(calibrate), labelled)
+    if isinstance(source, Iterator):
+        if share:
+            raise BadSettings(
+                f"calibrate={share:g}: nothing can be held out of an iterator. Give images of "
+                "their own to calibrate, or calibrate=0."
+            )
+        return Portions(Dataset((), "", "iterator"), map(as_sample, source), own or _none(), True)
+    data = open_source(source)
+    usable = _to_learn_from(data, labelled)
+    if own is not None:
+        return Portions(data, usable, own, True)
+    kept = _of_own(data.split("calibrate"), labelled) if data.split("calibrate") else None
+    if kept is not None or not share:
+        return Portions(data, usable, kept or _none())
+    train, held = hold_out(usable, share, seed, data.root)
+    return Portions(data, train, Dataset(held, data.root, data.layout, data.classes))
+
+
+def hold_out(
+    samples: Sequence[Sample], share: float, seed: int, name: str = ""
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Two disjoint parts in the given order, drawn by the seed; samples of a group stay together.
+
+    At least one group goes to each part.
+    """
+    groups: dict[Any, list[int]] = {}
+    for place, sample in enumerate(samples):
+        groups.setdefault(sample.group if sample.group is not None else place, []).append(place)
+    if len(groups) < 2:
+        raise DataError(
+            f"{name or 'the data'} holds one usable image: learning needs at least one and "
+            "calibrating one more. Give more images, or fit with calibrate=0 to go without "
+            "thresholds."
+        )
+    order = list(groups)
+    random.Random(seed).shuffle(order)
+    wanted = max(1, round(share * len(samples)))
+    out: set[int] = set()
+    for group in order[:-1]:
+        if len(out) >= wanted:
+            break
+        out |= set(groups[group])
+    train = tuple(s for i, s in enumerate(samples) if i not in out)
+    return train, tuple(s for i, s in enumerate(samples) if i in out)
+
+
+def _share(calibrate: Any) -> float | None:
+    if isinstance(calibrate, bool) or not isinstance(calibrate, int | float):
+        return None
+    if not 0 <= calibrate < 1:
+        raise BadSettings(f"calibrate={calibrate}: expected a share in [0, 1), or images.")
+    return float(calibrate)
+
+
+def _to_learn_from(data: Dataset, labelled: bool) -> tuple[Sample, ...]:
+    """Training samples; where no split is named, all that are not kept for something else."""
+    named = data.split("train")
+    pool: Iterable[Sample] = named or data.where(lambda s: s.split is None)
+    usable = tuple(s for s in pool if labelled or _may_be_good(s))
+    if not usable:
+        labels = sorted({s.label or "no label" for s in data})
+        raise EmptyData(
+            f"{data.root or 'the data'} holds no {'labelled' if labelled else 'good'} image to "
+            f"learn from: {len(data)} images in the layout {data.layout!r}, labelled "
+            f"{', '.join(labels[:5]) or 'nothing'}. Put good parts into train/good or good/."
+        )
+    return usable
+
+
+def _of_own(data: Dataset, labelled: bool) -> Dataset:
+    return data if labelled else data.where(_may_be_good)
+
+
+def _may_be_good(sample: Sample) -> bool:
+    return sample.good or sample.label is None
+
+
+def _none() -> Dataset:
+    return Dataset((), "", "list")

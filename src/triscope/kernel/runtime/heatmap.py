@@ -1,0 +1,52 @@
+"""Reader of heat maps: ``heat`` float32 (b, h, w) and ``score`` (b,), larger is more anomalous."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from triscope.kernel.data import Sample
+from triscope.kernel.geometry import tiles
+from triscope.kernel.results import Heatmap
+from triscope.kernel.runtime.check import Prepared, Reading
+from triscope.kernel.runtime.image import ImageCheck
+from triscope.kernel.runtime.regions import find_regions
+
+
+class HeatmapCheck(ImageCheck):
+    """Where a part looks unlike the good ones."""
+
+    answers = "Heatmap"
+
+    def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
+        """The heat map of the capture and the regions above the pixel threshold."""
+        heat = heatmap_of(outputs, prepared)
+        zones = self.card.zones
+        findings = find_regions(heat, zones, self.card.mm_per_px) if zones else ()
+        return Reading(heat.score, findings, heat)
+
+    def heatmap(self, prepared: Prepared) -> Heatmap:
+        """The raw heat map and score of one prepared capture."""
+        return heatmap_of(self.compute([prepared])[0], prepared)
+
+    def heatmaps(
+        self, data: Iterable[Sample], *, workers: int = 1
+    ) -> Iterator[tuple[Sample, Heatmap]]:
+        """Heat maps of a data set in order; what cannot be read is added to ``skipped``."""
+        for sample, reading in self.readings(data, workers=workers):
+            if reading.heatmap is not None:
+                yield sample, reading.heatmap
+
+
+def heatmap_of(outputs: Mapping[str, Any], prepared: Prepared) -> Heatmap:
+    """The map of the whole capture: that of its one row, or its windows' maps blended.
+
+    The score of a tiled capture is the highest of its windows.
+    """
+    heat, score = outputs["heat"], float(np.max(outputs["score"]))
+    plan = prepared.extra.plan
+    whole = heat[0] if plan is None else tiles.blend(heat, plan)
+    values = np.array(whole, dtype=np.float32, order="C")
+    return Heatmap(values, score, prepared.image_size)

@@ -1,0 +1,58 @@
+"""Opening a check folder: everything is verified before it may answer."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from triscope.errors import CheckTooNew
+from triscope.kernel.runtime.card import Card, read_card, verify_files
+from triscope.kernel.runtime.check import Check
+from triscope.kernel.runtime.engine import Engine, open_engine
+from triscope.kernel.runtime.folder import HISTORY, finish_swap
+from triscope.kernel.runtime.golden import verify_golden
+from triscope.kernel.runtime.seen import read_seen
+
+# One reader a kind of answer; each module is imported when a check asks for it.
+READERS = {
+    "Heatmap": "triscope.kernel.runtime.heatmap:HeatmapCheck",
+    "Boxes": "triscope.kernel.runtime.boxes:BoxesCheck",
+    "Label": "triscope.kernel.runtime.label:LabelCheck",
+    "Masks": "triscope.kernel.runtime.masks:MasksCheck",
+}
+
+
+def open(folder: str | Path, *, threads: int | None = None) -> Check:
+    """Open a check folder; no torch is imported.
+
+    The card's seal, the hash of each file and the golden answer are verified first. ``threads``
+    defaults to ``TRISCOPE_THREADS``, else to the cores of this process.
+    Raises CheckError (no check there), CheckDamaged, CheckTooNew.
+    """
+    folder = Path(folder)
+    if folder.parent.name != HISTORY:
+        finish_swap(folder)
+    card = read_card(folder)
+    verify_files(card, folder)
+    engines = open_engines(folder, card, threads)
+    verify_golden(folder, engines, card.tolerance)
+    return check_class(card.answers)(card, engines, read_seen(folder), folder)
+
+
+def open_engines(folder: Path, card: Card, threads: int | None = None) -> dict[str, Engine]:
+    """An engine for each graph of the card."""
+    return {
+        name: open_engine(folder / f"{name}.onnx", card.engine, threads) for name in card.graphs
+    }
+
+
+def check_class(answers: str) -> type[Check]:
+    """The reader of one kind of answer."""
+    if answers not in READERS:
+        raise CheckTooNew(
+            f"this check answers {answers!r}; this Triscope reads {', '.join(READERS)}. "
+            "Update with: pip install --upgrade triscope"
+        )
+    module, _, name = READERS[answers].partition(":")
+    found: type[Check] = getattr(import_module(module), name)
+    return found

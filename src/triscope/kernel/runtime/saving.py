@@ -1,0 +1,73 @@
+"""Writing a check folder from a check, and where its files come from. No torch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from triscope import __version__
+from triscope.errors import CheckError
+from triscope.kernel.runtime.card import CARD, Card, Version, read_card, sha256, write_card
+from triscope.kernel.runtime.check import Check
+from triscope.kernel.runtime.folder import copy_files, finish_swap, replacing, versions
+from triscope.kernel.runtime.opening import open_engines
+from triscope.kernel.runtime.seen import SEEN
+
+
+class Opened:
+    """The files of a check that lie in a folder already."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, folder: Path, check: Check) -> Card:
+        """Bring them into another folder, all but the card and the list of images."""
+        copy_files(self.folder, folder, but=lambda name: name in (CARD, SEEN))
+        return check.card
+
+
+def save(check: Check, folder: str | Path | None = None, *, why: str = "") -> Path:
+    """Write the check into a folder as its next version; afterwards the check is that folder.
+
+    Without ``folder`` it is the one that the check came from. Written aside and swapped in whole:
+    on any error, disk full included, the version that was there stays. Raises CheckError,
+    TriscopeError.
+    """
+    target = Path(folder) if folder is not None else check.folder
+    if target is None:
+        raise CheckError(f"{check.label} was never saved: say where, save('checks/NAME').")
+    origin = check.origin or (Opened(check.folder) if check.folder else None)
+    if origin is None:
+        raise CheckError(f"{check.label} has no files to save: fit it, or open it from a folder.")
+    finish_swap(target)
+    with replacing(target) as fresh:
+        card = origin.write(fresh, check)
+        check.seen.write(fresh)
+        card = card.with_(version=next_version(check.card.version, target, why), code=__version__)
+        card = card.with_(files=hashes(fresh))
+        write_card(card, fresh)
+    adopt(check, target)
+    return target
+
+
+def adopt(check: Check, folder: Path) -> None:
+    """Make the check the one of this folder, which was just written."""
+    check.card = read_card(folder)
+    check.engines = open_engines(folder, check.card)
+    check.folder, check.origin = folder, None
+
+
+def next_version(current: Version, target: Path, why: str) -> Version:
+    """The version that follows what is in the folder; in a new place the version stays."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    if not (target / CARD).is_file():
+        return Version(current.number, current.parent, why or current.why, current.created or now)
+    before = read_card(target).version.number
+    number = 1 + max([before, *versions(target)])
+    return Version(number, before, why or current.why, now)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a folder but the card."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CARD)
+    return {path.name: sha256(path) for path in paths}
