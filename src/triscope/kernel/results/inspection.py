@@ -15,7 +15,8 @@ from triscope.kernel.results.verdict import Verdict
 class Inspection:
     """Findings of one check on one capture, its verdict and its evidence.
 
-    ``seconds`` holds the time of the stages: ``read``, ``model``, ``findings``.
+    ``seconds`` holds the time of the stages: ``read``, ``model``, ``findings``. ``details`` is what
+    a kind of answer knows beyond findings, in plain types: probabilities of classes.
     """
 
     source: str
@@ -26,6 +27,7 @@ class Inspection:
     image_size: tuple[int, int] | None = None
     check: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; the heat map stays out."""
@@ -38,6 +40,7 @@ class Inspection:
             "image_size": list(self.image_size) if self.image_size else None,
             "check": self.check,
             "seconds": {name: round(value, 6) for name, value in self.seconds.items()},
+            "details": dict(self.details),
         }
 
 

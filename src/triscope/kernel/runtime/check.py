@@ -51,7 +51,7 @@ class Reading:
     score: float
     findings: tuple[Finding, ...] = ()
     heatmap: Heatmap | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)  # plain types, for the inspection
 
 
 class Origin(Protocol):
@@ -223,6 +223,7 @@ class Check(ABC):
             prepared.image_size,
             self.label,
             seconds,
+            reading.details,
         )
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from triscope.kernel.data import Sample
-from triscope.kernel.geometry import tiles
 from triscope.kernel.results import Heatmap
 from triscope.kernel.runtime.check import Prepared, Reading
-from triscope.kernel.runtime.image import ImageCheck
+from triscope.kernel.runtime.image import ImageCheck, whole_map
 from triscope.kernel.runtime.regions import find_regions
 
 
@@ -41,12 +40,6 @@ class HeatmapCheck(ImageCheck):
 
 
 def heatmap_of(outputs: Mapping[str, Any], prepared: Prepared) -> Heatmap:
-    """The map of the whole capture: that of its one row, or its windows' maps blended.
-
-    The score of a tiled capture is the highest of its windows.
-    """
-    heat, score = outputs["heat"], float(np.max(outputs["score"]))
-    plan = prepared.extra.plan
-    whole = heat[0] if plan is None else tiles.blend(heat, plan)
-    values = np.array(whole, dtype=np.float32, order="C")
-    return Heatmap(values, score, prepared.image_size)
+    """The map of the whole capture; the score of a tiled one is the highest of its windows."""
+    values = whole_map(outputs["heat"], prepared)
+    return Heatmap(values, float(np.max(outputs["score"])), prepared.image_size)

@@ -65,6 +65,22 @@ def to_windows(image: NDArray[Any], card: Card) -> tuple[Floats, Windows]:
     return np.stack(rows), Windows(tuple(places), plan)
 
 
+def whole_map(maps: NDArray[Any], prepared: Prepared) -> Floats:
+    """One map float32 (h, w) of the capture from the maps (rows, h, w) of its rows.
+
+    What a letterbox added is cut off; windows are blended.
+    """
+    windows: Windows = prepared.extra
+    h, w = prepared.inputs["images"].shape[-2:]
+    parts = []
+    for one, place in zip(maps, windows.placed, strict=True):
+        rows = max(1, round(one.shape[0] * place.used[0] / h))
+        columns = max(1, round(one.shape[1] * place.used[1] / w))
+        parts.append(one[:rows, :columns])
+    whole = parts[0] if windows.plan is None else tiles.blend(parts, windows.plan)
+    return np.array(whole, dtype=np.float32, order="C")
+
+
 def _fitted(image: NDArray[Any], size: tuple[int, int], keep_aspect: bool) -> tuple[Floats, Placed]:
     """One image as (3, h, w): stretched, or with its aspect kept and zeros right and below."""
     (h, w), (to_h, to_w) = image.shape[:2], size

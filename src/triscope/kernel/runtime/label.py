@@ -1,0 +1,74 @@
+"""Reader of classes: ``logits`` float32 (b, c) and, where the graph has it, ``cam`` (b, c, i, j).
+
+``cam`` are class-activation maps: where in the image the evidence for each class lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triscope.kernel.data import GOOD
+from triscope.kernel.results import Finding, Heatmap
+from triscope.kernel.runtime.boxes import class_name
+from triscope.kernel.runtime.check import Prepared, Reading
+from triscope.kernel.runtime.image import ImageCheck, whole_map
+from triscope.kernel.runtime.regions import regions_of
+
+
+class LabelCheck(ImageCheck):
+    """One class for the capture.
+
+    With a class ``good`` the score is the probability that the part is not good; without one it is
+    the probability of the class that was found. A tiled capture is of the class of its least good
+    window. Where ``zones.pixel_above`` is set, regions of the class-activation map above it give
+    the finding its places.
+    """
+
+    answers = "Label"
+
+    def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
+        """The most probable class; nothing is found where that is ``good``."""
+        probabilities = softmax(np.asarray(outputs["logits"], np.float64))
+        scores = probabilities.max(axis=1)
+        if GOOD in self.card.classes:
+            scores = 1 - probabilities[:, self.card.classes.index(GOOD)]
+        row = int(scores.argmax())
+        label = int(probabilities[row].argmax())
+        name, score = class_name(self.card.classes, label), float(scores[row])
+        heat = None
+        if "cam" in outputs:
+            values = whole_map(outputs["cam"][:, label], prepared)
+            heat = Heatmap(values, score, prepared.image_size)
+        found = self._findings(name, float(probabilities[row, label]), heat)
+        named = {
+            class_name(self.card.classes, i): round(float(p), 6)
+            for i, p in enumerate(probabilities[row])
+        }
+        return Reading(score, found, heat, {"label": name, "probabilities": named})
+
+    def _findings(self, name: str, probability: float, heat: Heatmap | None) -> tuple[Finding, ...]:
+        if name == GOOD:
+            return ()
+        zones = self.card.zones
+        if heat is not None and zones is not None and zones.pixel_above is not None:
+            places = regions_of(
+                heat.values,
+                zones.pixel_above,
+                heat.image_size,
+                label=name,
+                min_area_px=zones.min_area_px,
+                mm_per_px=self.card.mm_per_px,
+            )
+            if places:
+                return places
+        return (Finding(name, probability),)
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities along the second axis: (b, c[, ...])."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
