@@ -40,7 +40,7 @@ class MaskDecoder(nn.Module):
 
     def forward(
         self,
-        embedding: Float[Tensor, "n c g g"],
+        embedding: Float[Tensor, "e c g g"],
         dense_pe: Float[Tensor, "1 c g g"],
         sparse: Float[Tensor, "n k c"],
         dense: Float[Tensor, "n c g g"],

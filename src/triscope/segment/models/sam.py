@@ -139,8 +139,11 @@ def mobile_sam() -> Sam:
     )
 
 
-def sam_nano() -> Sam:
-    """Our small one, at 512 px: embeddings 32x32x128, logits 128x128, below 2 M parameters."""
+def sam_nano(image_size: int = 512) -> Sam:
+    """Our small one, at 512 px: embeddings 32x32x128, logits 128x128, below 2 M parameters.
+
+    No weight depends on ``image_size``: training begins with smaller images.
+    """
     return Sam(
         image_encoder=TinyViT(
             stages=(
@@ -150,7 +153,7 @@ def sam_nano() -> Sam:
             ),
             out=128,
         ),
-        prompt_encoder=PromptEncoder(width=128, image_size=512, grid=32),
+        prompt_encoder=PromptEncoder(width=128, image_size=image_size, grid=image_size // 16),
         mask_decoder=MaskDecoder(width=128, heads=8, hidden=512),
     )
 

@@ -1,0 +1,1 @@
+"""Training of promptable segmentation: the task, its prompts and losses, scenes, distillation."""

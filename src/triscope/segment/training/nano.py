@@ -1,0 +1,98 @@
+"""The training of ``sam_nano`` on generated scenes, in stages: small images and one round first.
+
+``triscope segment train`` runs it; each stage has its folder and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from triscope.kernel.train import Plan, Report, train
+from triscope.segment.models.sam import Sam, sam_nano
+from triscope.segment.training.scenes import Scenes
+from triscope.segment.training.task import PromptableTask, Recipe
+
+VALIDATION_SEED = 1_000_000_000  # scenes from here on are never trained on
+VALIDATION_BATCHES = 6
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the training: image side, scenes, recipe and plan."""
+
+    name: str
+    side: int
+    plan: Plan
+    masks: int = 12  # an image
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def stages(seed: int = 0) -> tuple[Stage, ...]:
+    """The stages that made the weights in the package."""
+    first = Recipe(clicks=0, rounds_without=0, judge_all=True)
+    return (
+        Stage("first", 256, _plan(3000, 6, 1e-3, seed, "constant"), 12, first),
+    )
+
+
+def _plan(steps: int, batch: int, rate: float, seed: int, schedule: str) -> Plan:
+    return Plan(
+        steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, optimizer="adamw",
+        schedule=schedule, warm_up=min(200, steps // 10), precision="bf16-mixed", clip=1.0,
+        ema=0.998, checkpoint_every=100, score_every=250, seed=seed, accelerator="cpu",
+    )  # fmt: skip
+
+
+def run_stage(
+    stage: Stage,
+    weights: Mapping[str, Tensor] | None,
+    folder: Path,
+    progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
+    number: int = 0,
+) -> tuple[Sam, Report]:
+    """Train one stage from weights (or from scratch), in ``folder``; the network and its report."""
+    torch.manual_seed(stage.plan.seed)
+    network = sam_nano(stage.side)
+    if weights is not None:
+        network.load_state_dict(dict(weights))
+    scenes = Scenes(
+        side=stage.side,
+        batch=stage.plan.batch,
+        masks=stage.masks,
+        first_seed=number * VALIDATION_SEED // 20,
+    )
+    score = Validation(network, stage.side)
+    report = train(
+        PromptableTask(network, stage.recipe),
+        scenes,
+        stage.plan,
+        folder,
+        progress,
+        key=f"{stage.name} {stage.side} {stage.recipe}",
+        score=score,
+    )
+    return network, report
+
+
+class Validation:
+    """Mean overlap of the first answers, to a box and to a point, on scenes kept apart."""
+
+    def __init__(self, network: Sam, side: int) -> None:
+        self.scenes = Scenes(side, 4, 8, VALIDATION_BATCHES, VALIDATION_SEED)
+        recipe = Recipe(clicks=1, rounds_without=0)
+        self.task = PromptableTask(network, recipe)
+        self.last: dict[str, float] = {}
+
+    @torch.no_grad()
+    def __call__(self) -> float:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # the same boxes and points each time
+            rounds = [self.task.losses(batch) for batch in self.scenes(0)]
+        names = ("box_iou", "point_iou", "last_iou")
+        self.last = {n: float(torch.stack([one[n] for one in rounds]).mean()) for n in names}
+        return sum(self.last.values()) / len(names)
