@@ -449,7 +449,12 @@ def columns(records: list[dict[str, Any]], masks: list[NDArray[np.bool_]]) -> di
     return table | {"mask_crc32": np.array(crcs, np.uint32)}
 
 
-@pytest.mark.parametrize("run", RUNS)
+QUICK = ("layers0_area0", "layers1_area100")  # the others go the same ways, once more
+
+
+@pytest.mark.parametrize(
+    "run", [run if run in QUICK else pytest.param(run, marks=pytest.mark.long) for run in RUNS]
+)
 def test_everything(run: str) -> None:
     description = load("sam_auto_masks")["runs"][run]
     stored = {k.partition("__")[2]: v for k, v in arrays(f"sam_auto_masks_{run}").items()}

@@ -60,7 +60,7 @@ class LearnsByWatching(Protocol):
 class LearnsByGradient(Protocol):
     """Networks: ``kernel.train`` drives them."""
 
-    def losses(self, images: Tensor) -> Mapping[str, Tensor]:
+    def losses(self, batch: Any, /) -> Mapping[str, Tensor]:
         """Parts of the loss of one batch; ``"loss"`` is what is minimised."""
 
     def network(self) -> nn.Module:

@@ -15,7 +15,8 @@ def photographed(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
     """A painted image float32 (h, w, 3) as a camera would have taken it, uint8."""
     image = _light(rng, image)
     if rng.random() < 0.6:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.2)) * max(image.shape) / 256)
+        sigma = float(rng.uniform(0.3, 1.2)) * max(image.shape) / 256
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
     image = _response(rng, image)
     image = image + _noise(rng, image)
     out = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
@@ -36,11 +37,11 @@ def _light(rng: np.random.Generator, image: Floats) -> Floats:
 def _response(rng: np.random.Generator, image: Floats) -> Floats:
     """Gain of each colour, gamma, and how much of the range is used."""
     gain = rng.uniform(0.85, 1.15, 3) if rng.random() < 0.5 else np.ones(3)
-    image = np.clip(image * gain, 0, 1) ** float(rng.uniform(0.7, 1.5))
+    bent = np.clip(image * gain, 0, 1) ** float(rng.uniform(0.7, 1.5))
     low, span = rng.uniform(0, 0.2), rng.uniform(0.5, 1)
     if rng.random() < 0.5:
         low, span = 0.0, 1.0
-    return np.asarray(low + span * (1 - low) * image, np.float32)
+    return np.asarray(low + span * (1 - low) * bent, np.float32)
 
 
 def _noise(rng: np.random.Generator, image: Floats) -> Floats:
@@ -54,4 +55,5 @@ def _noise(rng: np.random.Generator, image: Floats) -> Floats:
 def _compressed(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))]
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), quality)
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[:, :, ::-1])

@@ -1,4 +1,4 @@
-"""A canvas on which things are painted with light and shadow, and which knows whose pixel is whose."""
+"""A canvas: things are painted on it with light and shadow, and it knows whose pixel is whose."""
 
 from __future__ import annotations
 
@@ -76,9 +76,13 @@ class Canvas:
     def shade(self, cover: Floats, window: Window, reach: float, strength: float) -> None:
         """The shadow of a thing about to be painted: soft, away from the light."""
         grown, inner = _grown(window, int(3 * reach) + 2, self.hw)
-        dark = np.zeros((grown[0].stop - grown[0].start, grown[1].stop - grown[1].start), np.float32)
+        dark = np.zeros(
+            (grown[0].stop - grown[0].start, grown[1].stop - grown[1].start), np.float32
+        )
         dark[inner] = cover
-        shift = np.array([[1, 0, -self.light[0] * reach], [0, 1, -self.light[1] * reach]], np.float32)
+        shift = np.array(
+            [[1, 0, -self.light[0] * reach], [0, 1, -self.light[1] * reach]], np.float32
+        )
         dark = cv2.warpAffine(dark, shift, (dark.shape[1], dark.shape[0]))
         dark = cv2.GaussianBlur(dark, (0, 0), max(0.5, reach * 0.6))
         self.image[grown] *= 1 - np.float32(strength) * dark[:, :, None]
@@ -110,7 +114,7 @@ def filled(contours: Sequence[Contour], hw: tuple[int, int]) -> tuple[Floats, Wi
     ]
     cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
     cv2.fillPoly(cover, scaled, 255, cv2.LINE_AA, SUBPIXEL_BITS)
-    return cover.astype(np.float32) / 255, (slice(y0, y1), slice(x0, x1))
+    return (cover / 255).astype(np.float32), (slice(y0, y1), slice(x0, x1))
 
 
 def _grown(window: Window, by: int, hw: tuple[int, int]) -> tuple[Window, Window]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
@@ -23,7 +23,7 @@ def clouds(rng: np.random.Generator, hw: Size, cells: float | None = None) -> Fl
     step = max(hw) / cells
     small = rng.random((int(hw[0] / step) + 3, int(hw[1] / step) + 3), dtype=np.float32)
     big = cv2.resize(small, (hw[1] + int(step), hw[0] + int(step)), interpolation=cv2.INTER_CUBIC)
-    return _stretched(big[: hw[0], : hw[1]])
+    return _stretched(_floats(big[: hw[0], : hw[1]]))
 
 
 def fractal(rng: np.random.Generator, hw: Size) -> Floats:
@@ -36,7 +36,7 @@ def fractal(rng: np.random.Generator, hw: Size) -> Floats:
 def grain(rng: np.random.Generator, hw: Size) -> Floats:
     """Noise of each pixel, a little blurred: sand, plaster, cardboard."""
     noise = rng.random(hw, dtype=np.float32)
-    return _stretched(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.4, 1.5))))
+    return _stretched(_floats(cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.4, 1.5)))))
 
 
 def brushed(rng: np.random.Generator, hw: Size) -> Floats:
@@ -44,7 +44,7 @@ def brushed(rng: np.random.Generator, hw: Size) -> Floats:
     noise = rng.random(hw, dtype=np.float32)
     length = int(rng.integers(9, 41))
     size = (length, 1) if rng.random() < 0.5 else (1, length)
-    return _stretched(cv2.blur(noise, size))
+    return _stretched(_floats(cv2.blur(noise, size)))
 
 
 def stripes(rng: np.random.Generator, hw: Size) -> Floats:
@@ -111,6 +111,10 @@ def _ramp(rng: np.random.Generator, hw: Size, pitch: float) -> Floats:
     angle = rng.uniform(0, np.pi) if rng.random() < 0.6 else rng.choice([0, np.pi / 2])
     y, x = np.ogrid[0 : hw[0], 0 : hw[1]]
     return np.asarray((np.cos(angle) * x + np.sin(angle) * y) * (2 * np.pi / pitch), np.float32)
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.asarray(values, np.float32)
 
 
 def _stretched(field: Floats) -> Floats:

@@ -157,7 +157,7 @@ def _thing(
     among: tuple[outlines.Outline, ...] = outlines.SOLID,
     features: int | None = None,
 ) -> None:
-    """An object of one or several bodies, with holes and parts; a group for it and for each part."""
+    """An object of one or two bodies, with holes and parts; a group for it and for each part."""
     rng = canvas.rng
     look = _look(rng)
     contours = [outlines.placed(outlines.any_outline(rng, among), centre, radius, angle)]
@@ -209,18 +209,20 @@ def _fault(canvas: Canvas, ground: Look) -> None:
     """A crack, pore, scratch or stain: near the colour of the ground, often faint."""
     rng = canvas.rng
     change = np.float32(rng.choice([-1, -1, 1]) * rng.uniform(0.12, 0.6))
-    colour = np.clip(ground.colour + change * rng.uniform(0.7, 1, 3).astype(np.float32), 0, 1)
+    nearby = ground.colour + change * rng.uniform(0.7, 1, 3).astype(np.float32)
+    colour = np.asarray(np.clip(nearby, 0, 1), np.float32)
     texture = fields.fractal if rng.random() < 0.5 else fields.plain
-    look = Look(
-        colour, (colour + ground.colour) / 2, texture, 0.3 * rng.random(), 0.0,
-        float(rng.uniform(0.5, 1)),
-    )  # fmt: skip
+    second = np.asarray((colour + ground.colour) / 2, np.float32)
+    clarity = float(rng.uniform(0.5, 1))
+    look = Look(colour, second, texture, 0.3 * rng.random(), 0.0, clarity)
     if rng.random() < 0.5:
         contour, size = outlines.wire(rng, rng.uniform(0.008, 0.05)), rng.uniform(0.1, 0.6)
     else:
         contour, size = outlines.blob(rng) * [1, rng.uniform(0.3, 1)], rng.uniform(0.02, 0.2)
     turn = rng.uniform(0, 2 * np.pi)
-    _piece(canvas, [outlines.placed(contour, _somewhere(canvas), size * min(canvas.hw), turn)], look)
+    _piece(
+        canvas, [outlines.placed(contour, _somewhere(canvas), size * min(canvas.hw), turn)], look
+    )
 
 
 def _inside(
@@ -250,8 +252,8 @@ def _look(rng: np.random.Generator, *, flat: bool = False) -> Look:
     shape = 0.0 if flat else float(rng.choice([0, 0.4, 0.8, 1.2]))
     gloss = float(rng.choice([0, 0, 0.3, 0.9])) if shape else 0.0
     kinds = fields.ALL if rng.random() < 0.7 else (fields.plain, fields.layers, fields.clouds)
-    return Look(colour, np.asarray(second, np.float32), kinds[int(rng.integers(len(kinds)))],
-                shape, gloss)  # fmt: skip
+    texture = kinds[int(rng.integers(len(kinds)))]
+    return Look(colour, np.asarray(second, np.float32), texture, shape, gloss)
 
 
 def _colour(rng: np.random.Generator) -> Floats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from triscope.segment.training.task import PromptableTask, Recipe
 
 VALIDATION_SEED = 1_000_000_000  # scenes from here on are never trained on
 VALIDATION_BATCHES = 6
+Schedule = Literal["constant", "cosine", "drop"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,10 @@ class Stage:
 def stages(seed: int = 0) -> tuple[Stage, ...]:
     """The stages that made the weights in the package."""
     first = Recipe(clicks=0, rounds_without=0, judge_all=True)
-    return (
-        Stage("first", 256, _plan(3000, 6, 1e-3, seed, "constant"), 12, first),
-    )
+    return (Stage("first", 256, _plan(3000, 6, 1e-3, seed, "constant"), 12, first),)
 
 
-def _plan(steps: int, batch: int, rate: float, seed: int, schedule: str) -> Plan:
+def _plan(steps: int, batch: int, rate: float, seed: int, schedule: Schedule) -> Plan:
     return Plan(
         steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, optimizer="adamw",
         schedule=schedule, warm_up=min(200, steps // 10), precision="bf16-mixed", clip=1.0,

@@ -54,9 +54,7 @@ class _Epoch(Sequence[dict[str, Tensor]]):
         }
 
 
-def example(
-    seed: int, scenes: Scenes
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def example(seed: int, scenes: Scenes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Input (1, 3, s, s) and shares of masks (n, s/4, s/4) of one scene."""
     made = scene(seed, (scenes.side, scenes.side))
     usable = usable_groups(made)

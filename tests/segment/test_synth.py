@@ -1,0 +1,87 @@
+"""Generated scenes: the same for the same seed, masks that fit what is painted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from triscope.segment.synth import Scene, scene
+from triscope.segment.synth.canvas import filled
+from triscope.segment.training.scenes import FEWEST_PX, LARGEST_SHARE, shares_of, usable_groups
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return [scene(seed, (96, 128)) for seed in range(12)]
+
+
+def test_the_seed_decides(scenes: list[Scene]) -> None:
+    again = scene(3, (96, 128))
+    assert np.array_equal(again.image, scenes[3].image)
+    assert np.array_equal(again.pieces, scenes[3].pieces)
+    assert again.groups == scenes[3].groups
+    assert not np.array_equal(scenes[4].image, scenes[3].image)
+
+
+def test_layout(scenes: list[Scene]) -> None:
+    for one in scenes:
+        assert one.image.shape == (96, 128, 3) and one.image.dtype == np.uint8
+        assert one.pieces.shape == (96, 128)
+        assert one.groups
+        assert one.pieces.min() >= 1  # every pixel belongs to something
+
+
+def test_areas_are_those_of_the_masks(scenes: list[Scene]) -> None:
+    for one in scenes:
+        counted = [int(one.mask(group).sum()) for group in range(len(one.groups))]
+        assert one.areas().tolist() == counted
+
+
+def test_groups_are_nested_or_apart_in_pieces(scenes: list[Scene]) -> None:
+    """A part belongs to its object wholly: no piece is half inside another group's meaning."""
+    for one in scenes:
+        singles = {group[0] for group in one.groups if len(group) == 1}
+        for group in one.groups:
+            if len(group) > 1:
+                assert set(group) <= singles
+
+
+def test_a_picture_has_edges_where_the_masks_have_them(scenes: list[Scene]) -> None:
+    """Neighbours in one piece are alike, neighbours in two pieces differ more, on average."""
+    ratios = []
+    for one in scenes:
+        grey = one.image.mean(axis=2)
+        step = np.abs(np.diff(grey, axis=1))
+        border = one.pieces[:, 1:] != one.pieces[:, :-1]
+        if border.sum() > 50:
+            ratios.append(step[border].mean() / (step[~border].mean() + 0.5))
+    assert np.median(ratios) > 2
+
+
+def test_usable_groups_are_neither_tiny_nor_everything(scenes: list[Scene]) -> None:
+    for one in scenes:
+        for group in usable_groups(one):
+            area = int(one.mask(int(group)).sum())
+            assert FEWEST_PX <= area <= LARGEST_SHARE * one.pieces.size
+
+
+def test_shares_keep_the_area() -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[5:30, 9:42] = True
+    assert shares_of(mask).shape == (16, 16)
+    assert shares_of(mask).sum() * 16 == pytest.approx(mask.sum(), rel=1e-5)
+
+
+def test_even_odd_makes_holes() -> None:
+    square = np.array([[4.0, 4], [27, 4], [27, 27], [4, 27]])
+    hole = np.array([[10.0, 10], [20, 10], [20, 20], [10, 20]])
+    found = filled([square, hole], (32, 32))
+    assert found is not None
+    cover, window = found
+    whole = np.zeros((32, 32), np.float32)
+    whole[window] = cover
+    assert whole[6, 6] == 1 and whole[15, 15] == 0 and whole[1, 1] == 0
+
+
+def test_what_lies_outside_is_not_painted() -> None:
+    assert filled([np.array([[50.0, 50], [60, 50], [60, 60]])], (32, 32)) is None
