@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triscope.kernel.config import require
+from triscope.kernel.geometry.rle import Rle
 from triscope.segment import grid
-from triscope.segment._rle import Rle
 from triscope.segment.frame import Frame, as_rgb
 from triscope.segment.grid import Crop
 

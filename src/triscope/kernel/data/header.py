@@ -20,6 +20,63 @@ def image_size(data: bytes) -> Size | None:
     return None
 
 
+def upright_size(data: bytes) -> Size | None:
+    """(h, w) as read, after EXIF rotation."""
+    size = image_size(data)
+    return size[::-1] if size is not None and orientation(data) in (5, 6, 7, 8) else size
+
+
+def orientation(data: bytes) -> int:
+    """The EXIF orientation, 1 to 8; 1 where none is given."""
+    try:
+        return _orientation(_exif(data))
+    except (struct.error, IndexError):
+        return 1
+
+
+def _exif(data: bytes) -> bytes:
+    """The block of EXIF tags, which is a small TIFF; empty where there is none."""
+    if data.startswith(b"\xff\xd8"):
+        for marker, at, length in _jpeg_segments(data):
+            if marker == 0xE1 and data[at : at + 6] == b"Exif\0\0":
+                return data[at + 6 : at + length]
+    if data.startswith(b"\x89PNG"):
+        return _chunk(data, 8, ">I4s", b"eXIf", 4)
+    if data.startswith(b"RIFF"):
+        return _chunk(data, 12, "<4sI", b"EXIF", 0).removeprefix(b"Exif\0\0")
+    return data if data[:4] in (b"II*\0", b"MM\0*") else b""
+
+
+def _chunk(data: bytes, at: int, head: str, wanted: bytes, tail: int) -> bytes:
+    """The content of a chunk; PNG has (length, name, content, sum), RIFF (name, length, …)."""
+    while at + 8 <= len(data):
+        first, second = struct.unpack_from(head, data, at)
+        name, length = (first, second) if isinstance(first, bytes) else (second, first)
+        if name == wanted:
+            return data[at + 8 : at + 8 + length]
+        at += 8 + length + tail + (length % 2 if tail == 0 else 0)
+    return b""
+
+
+def _orientation(tiff: bytes) -> int:
+    value = _tiff_tags(tiff, (274,)).get(274, 1) if tiff else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def _tiff_tags(data: bytes, wanted: tuple[int, ...]) -> dict[int, int]:
+    """Values of tags of the first directory that are one short or long number."""
+    order = "<" if data[:2] == b"II" else ">"
+    at = struct.unpack_from(order + "I", data, 4)[0]
+    count = struct.unpack_from(order + "H", data, at)[0]
+    found = {}
+    for i in range(min(count, 512)):
+        entry = at + 2 + 12 * i
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if tag in wanted:
+            found[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)[0]
+    return found
+
+
 def whole(data: bytes) -> bool:
     """False where a JPEG or PNG has no end; decoders fill such an image with grey in silence."""
     if data.startswith(b"\xff\xd8"):
@@ -99,15 +156,7 @@ def _webp(data: bytes) -> Size | None:
 
 
 def _tiff(data: bytes) -> Size | None:
-    order = "<" if data[:2] == b"II" else ">"
-    at = struct.unpack_from(order + "I", data, 4)[0]
-    count = struct.unpack_from(order + "H", data, at)[0]
-    sides = {}
-    for i in range(min(count, 512)):
-        entry = at + 2 + 12 * i
-        tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in (256, 257):
-            sides[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)[0]
+    sides = _tiff_tags(data, (256, 257))
     return (sides[257], sides[256]) if len(sides) == 2 else None
 
 

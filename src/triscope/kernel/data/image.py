@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triscope.errors import BadLabels, BadSettings, UnreadableImage
-from triscope.kernel.data.header import image_size, whole
+from triscope.kernel.data.header import HEADER_BYTES, image_size, upright_size, whole
 from triscope.kernel.data.sample import MaskSource, Source
 from triscope.kernel.data.source import read_bytes
 
@@ -61,6 +61,17 @@ def decode(data: bytes, name: str = "image") -> Image:
     if image.ndim == 3:
         cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return image
+
+
+def size_of(source: Source) -> tuple[int, int]:
+    """(h, w) of an image as :func:`read_image` gives it, from its first bytes where they tell."""
+    if isinstance(source, np.ndarray):
+        return source.shape[0], source.shape[1]
+    size = upright_size(read_bytes(source, HEADER_BYTES))
+    if size is not None:
+        return size
+    h, w = read_image(source).shape[:2]
+    return h, w
 
 
 def max_pixels() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-ORDER = ("mvtec", "folders", "images")
+ORDER = ("mvtec", "deeppcb", "voc", "coco", "yolo", "masks", "pairs", "folders", "images")
 
 
 def layout(name: str) -> ModuleType:

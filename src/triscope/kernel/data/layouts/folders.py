@@ -22,7 +22,7 @@ SPLITS: dict[str, Split] = {
 
 def recognise(tree: Tree) -> bool:
     """A folder of a good name is there, at the top or directly below a split."""
-    return any(_is_good(name) for _, name in _classes(tree))
+    return any(is_good(name) for _, name in _classes(tree))
 
 
 def read(tree: Tree) -> Dataset:
@@ -36,13 +36,14 @@ def read(tree: Tree) -> Dataset:
         if len(inner) < 2:
             problems.append(f"{file}: left out, it stands in no folder that names its kind")
             continue
-        label = GOOD if _is_good(inner[0]) else inner[0]
+        label = GOOD if is_good(inner[0]) else inner[0]
         samples.append(Sample(tree.source(file), file, label, split=split))
     classes = tuple(sorted({s.label for s in samples if s.label and s.label != GOOD}))
     return Dataset(tuple(samples), tree.root, "folders", classes, tuple(problems))
 
 
-def _is_good(name: str) -> bool:
+def is_good(name: str) -> bool:
+    """True for ``good``, ``OK``, ``defect-free`` and the like."""
     return name.lower().replace("-", "_").replace(" ", "_") in GOOD_NAMES
 
 
