@@ -29,14 +29,17 @@ class Verdict:
 class Zones:
     """Thresholds on the raw score: fail above ``fail_above``, review above ``review_above``.
 
-    ``pixel_above`` cuts the heat map into regions; regions smaller than ``min_area_px`` (pixels of
-    the capture) are not findings. ``basis`` says in a sentence what the numbers promise.
+    ``pixel_above`` cuts the heat map into regions; regions that are smaller, shorter or narrower
+    than ``min_area_px``, ``min_length_px``, ``min_width_px`` (pixels of the capture) are not
+    findings. ``basis`` says in a sentence what the numbers promise.
     """
 
     review_above: float
     fail_above: float
     pixel_above: float | None = None
     min_area_px: float = 0.0
+    min_length_px: float = 0.0
+    min_width_px: float = 0.0
     basis: str = ""
 
     def __post_init__(self) -> None:

@@ -21,6 +21,8 @@ def find_regions(heat: Heatmap, zones: Zones, mm_per_px: float | None) -> tuple[
         zones.pixel_above,
         heat.image_size,
         min_area_px=zones.min_area_px,
+        min_length_px=zones.min_length_px,
+        min_width_px=zones.min_width_px,
         mm_per_px=mm_per_px,
     )
 
@@ -32,6 +34,8 @@ def regions_of(
     *,
     label: str = "anomaly",
     min_area_px: float = 0.0,
+    min_length_px: float = 0.0,
+    min_width_px: float = 0.0,
     mm_per_px: float | None = None,
 ) -> tuple[Finding, ...]:
     """Connected regions (8 neighbours) of a map (h, w) above a value, the strongest first.
@@ -50,7 +54,10 @@ def regions_of(
             x, y, w, h = (int(value) for value in stats[number][:4])
             cells = np.asarray(labels[y : y + h, x : x + w] == number)
             score = float(values[y : y + h, x : x + w][cells].max())
-            found.append(_finding(label, score, cells, (x, y), area, scale, mm_per_px))
+            finding = _finding(label, score, cells, (x, y), area, scale, mm_per_px)
+            measures = finding.measures
+            if measures["length_px"] >= min_length_px and measures["width_px"] >= min_width_px:
+                found.append(finding)
     return tuple(sorted(found, key=lambda finding: -finding.score)[:MAX_FINDINGS])
 
 
