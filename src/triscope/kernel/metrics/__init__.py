@@ -4,6 +4,7 @@ from triscope.kernel.metrics.aupro import aupro, aupro_of, pro_curve
 from triscope.kernel.metrics.auroc import auroc, auroc_of
 from triscope.kernel.metrics.average_precision import average_precision, average_precision_of
 from triscope.kernel.metrics.bootstrap import Interval, bootstrap
+from triscope.kernel.metrics.evaluation import Case, Evaluation, TypeRow, evaluate
 from triscope.kernel.metrics.f1_max import f1_max, f1_max_of
 from triscope.kernel.metrics.overlap import dice, iou, mask_confusion
 from triscope.kernel.metrics.pixels import Pixels
@@ -12,10 +13,13 @@ from triscope.kernel.metrics.steps import Bounded, Steps, steps_of
 
 __all__ = [
     "Bounded",
+    "Case",
     "Confusion",
+    "Evaluation",
     "Interval",
     "Pixels",
     "Steps",
+    "TypeRow",
     "aupro",
     "aupro_of",
     "auroc",
@@ -25,6 +29,7 @@ __all__ = [
     "bootstrap",
     "confusion",
     "dice",
+    "evaluate",
     "f1_max",
     "f1_max_of",
     "iou",
