@@ -1,0 +1,56 @@
+"""The warp of the sweep in torch: differentiable, one plane at a time."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from triscope.shape.warp import Warp
+
+NEAREST = 1e-6  # points behind the source, or this close to its centre, have no image there
+
+
+def warped(
+    sources: Float[Tensor, "s c h w"], warp: Warp, depth: float, size: tuple[int, int]
+) -> Float[Tensor, "s c i j"]:
+    """The sources as the reference would see them if everything lay on the plane at ``depth``.
+
+    Bilinear, zero outside; ``size`` (i, j) is that of the reference map.
+    """
+    h, w = sources.shape[-2:]
+    x, y = positions(warp, depth, size, sources.device)  # (s, i, j) each
+    grid = torch.stack([2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1], -1)
+    return F.grid_sample(
+        sources, grid.to(sources.dtype), mode="bilinear", padding_mode="zeros", align_corners=True
+    )
+
+
+def positions(
+    warp: Warp, depth: float, size: tuple[int, int], device: torch.device
+) -> tuple[Float[Tensor, "s i j"], Float[Tensor, "s i j"]]:
+    """Columns and rows in each source; far outside where the point lies behind it."""
+    turn = torch.as_tensor(warp.turn * depth, dtype=torch.float32, device=device)
+    shift = torch.as_tensor(warp.shift, dtype=torch.float32, device=device)
+    rows = torch.arange(size[0], dtype=torch.float32, device=device)[None, :, None]
+    columns = torch.arange(size[1], dtype=torch.float32, device=device)[None, None, :]
+
+    def row(i: int) -> Tensor:
+        a, b, c = (turn[:, i, j, None, None] for j in range(3))
+        return a * columns + b * rows + (c + shift[:, i, None, None])
+
+    z = row(2)
+    front = z > NEAREST
+    safe = torch.where(front, z, 1.0)
+    far = torch.tensor(-1e4, device=device)
+    return torch.where(front, row(0) / safe, far), torch.where(front, row(1) / safe, far)
+
+
+def variance(
+    reference: Float[Tensor, "c h w"], others: Float[Tensor, "s c h w"]
+) -> Float[Tensor, "c h w"]:
+    """The variance over all views, the reference among them: E[f^2] - E[f]^2."""
+    n = len(others) + 1
+    mean = (reference + others.sum(0)) / n
+    return (reference.square() + others.square().sum(0)) / n - mean.square()
