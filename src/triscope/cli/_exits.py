@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import sys
@@ -65,6 +66,10 @@ def explain(error: BaseException) -> tuple[str, str, int]:
 def _usage(error: click.ClickException) -> str:
     """What click says, in the tone of the house, and where the help is."""
     message = error.format_message().strip()
+    if isinstance(error, click.NoSuchOption):
+        close = difflib.get_close_matches(error.option_name, error.possibilities or [], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        message = f"no such option {error.option_name!r}.{hint}"
     if message[:1].isupper() and not message[:2].isupper():
         message = message[0].lower() + message[1:]
     if not message.endswith((".", "?")):

@@ -67,9 +67,14 @@ def note(text: str) -> None:
 
 
 def show_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[int] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Iterable[int] = (),
+    coloured: int = -1,
 ) -> None:
-    """A table on stdout; the columns of ``right`` hold numbers."""
+    """A table on stdout; the columns of ``right`` hold numbers, ``coloured`` an outcome."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -85,7 +90,8 @@ def show_table(
     for place, name in enumerate(columns):
         table.add_column(name, justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        cells = [escape(str(cell)) for cell in row]
+        table.add_row(*(outcome(c) if i == coloured else c for i, c in enumerate(cells)))
     console = people()
     console.soft_wrap = False
     console.print(table)

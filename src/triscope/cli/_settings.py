@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING
 from pathlib import Path
@@ -9,43 +10,74 @@ from typing import Any
 
 import click
 
+from triscope.errors import BadSettings
 from triscope.kernel import config
 
 PREFIX = "setting_"
 
 
-def flags_of(cls: type, taken: set[str]) -> list[click.Option]:
-    """One flag a setting; a name that the command itself uses is written ``--model-NAME``."""
-    return [_flag(setting, taken) for setting in config.settings_of(cls)]
+def flags_of(cls: type, own: set[str]) -> list[click.Option]:
+    """One flag a setting; a name that the command has as an option of its own serves both."""
+    return [_flag(setting) for setting in config.settings_of(cls) if setting.name not in own]
 
 
-def settings_from(cls: type, values: Mapping[str, Any], file: Path | None) -> Any:
-    """The Settings object: defaults, then the TOML file, then the flags that were given."""
+def settings_from(
+    cls: type, flags: Mapping[str, Any], own: Mapping[str, Any], file: Path | None
+) -> Any:
+    """The Settings object: defaults, then the TOML file, then the flags that were given.
+
+    ``own`` holds options of the command that the user gave; those that are settings too are set.
+    """
+    names = {setting.name for setting in config.settings_of(cls)}
     given = {
         name.removeprefix(PREFIX): value
-        for name, value in values.items()
+        for name, value in flags.items()
         if name.startswith(PREFIX) and value is not None
     }
-    if file is not None:
-        return config.from_toml(cls, file, given)
-    return config.build(cls, given)
+    given |= {name: value for name, value in own.items() if name in names and value is not None}
+    return config.build(cls, {**(read_toml(file) if file else {}), **given})
 
 
-def _flag(setting: config.Setting, taken: set[str]) -> click.Option:
-    flag = setting.flag if setting.flag not in taken else f"--model-{setting.flag[2:]}"
-    spelled = f"{flag}/--no-{flag[2:]}" if setting.type is bool else flag
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file: flat, as ``name = value``."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path} cannot be read as TOML: {error}.") from error
+    tables = [name for name, value in values.items() if isinstance(value, Mapping)]
+    if tables:
+        raise BadSettings(f"{path}: expected lines 'name = value', but [{tables[0]}] is a table.")
+    return values
+
+
+def _flag(setting: config.Setting) -> click.Option:
+    plain = setting.flag
+    switch = setting.type is bool
     return click.Option(
-        [spelled, f"{PREFIX}{setting.name}"],
+        [f"{plain}/--no-{plain[2:]}" if switch else plain, f"{PREFIX}{setting.name}"],
         default=None,
-        metavar=None if setting.type is bool else _metavar(setting.type),
-        help=f"{setting.help or 'Not described.'} {_default(setting)}".strip(),
+        type=bool if switch else str,
+        metavar=None if switch else _metavar(setting.type),
+        help=f"{_sentence(setting.help)} {_default(setting)}".strip(),
     )
 
 
 def _metavar(kind: Any) -> str:
     words = config.describe(kind)
-    names = {"a whole number": "N", "a number": "X", "a text": "TEXT"}
-    return names.get(words, f"[{words}]" if words.startswith("one of") else words.upper())
+    short = {"a whole number": "N", "a number": "X", "a text": "TEXT"}
+    if words.startswith("one of "):
+        return f"[{'|'.join(words.removeprefix('one of ').split(', '))}]"
+    if words.endswith("separated by commas"):
+        return "X,X,..."
+    for long, mark in short.items():
+        words = words.replace(long, mark)
+    return words.replace(" or nothing", "").replace(" or ", "|")
+
+
+def _sentence(text: str) -> str:
+    """The comment behind a field as a sentence."""
+    text = text.strip() or "not described"
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _default(setting: config.Setting) -> str:

@@ -1,0 +1,289 @@
+"""Fit a model on good parts and choose its thresholds: a check folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from triscope.cli._exits import DONE
+from triscope.cli._output import emit, note, people
+from triscope.cli._progress import progress
+from triscope.cli._thresholds import threshold_options, wishes
+
+SECTION = "Checks"
+KEYS = {
+    "check": "folder of the check",
+    "model": "name of the model",
+    "version": "number of the version that is in force",
+    "settings": "all settings of the model, with their values",
+    "data": "what was learned from: layout, train, calibrate, skipped, seed, hash",
+    "zones": "the thresholds: review_above, fail_above, pixel_above ...; null if none were chosen",
+    "promise": "how the thresholds were chosen and what they promise",
+    "proof": "how far the exported graph is from the library",
+    "skipped": "list of {source, error}: images that could not be read",
+    "seconds": "wall time of everything",
+}
+
+
+class FitGroup(click.Group):
+    """``triscope fit MODEL DATA``: each model is a command with the flags of its settings."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The models of the catalogue."""
+        from triscope.kernel import catalogue
+
+        return list(catalogue.models())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """The command of one model; raises UnknownModel with a suggestion."""
+        from triscope.kernel import catalogue
+
+        entry = catalogue.entry(cmd_name)
+        return FitCommand(entry.name, entry.summary)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Options may stand before the model: ``triscope fit -o checks/a patchcore parts/a``."""
+        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+            names = self.list_commands(ctx)
+            place = next((i for i, word in enumerate(args) if word in names), None)
+            if place is not None:
+                args = [args[place], *args[:place], *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The models with the first lines of their files."""
+        from triscope.kernel import catalogue
+
+        with formatter.section("Models ('triscope fit MODEL --help' shows the settings of one)"):
+            formatter.write_dl([(e.name, e.summary) for e in catalogue.models().values()])
+
+
+class FitCommand(click.Command):
+    """Fit one model; its settings become flags when the command is used."""
+
+    def __init__(self, name: str, summary: str) -> None:
+        self.own = [*_own_options(), *threshold_options()]
+        super().__init__(
+            name,
+            callback=lambda **options: fit(name, self.settings_class(), options),
+            params=[click.Argument(["data"]), *self.own],
+            help=f"{summary}\n\nDATA is a folder of good parts, a data set in a layout that "
+            "'triscope data' knows, a glob or an address.",
+            no_args_is_help=True,
+        )
+        self._settings: type | None = None
+
+    def settings_class(self) -> type:
+        """The Settings of the model; imports the model."""
+        if self._settings is None:
+            from triscope.errors import needs_extra
+            from triscope.kernel import catalogue
+
+            try:
+                self._settings = catalogue.settings_class(str(self.name))
+            except ModuleNotFoundError as error:
+                package = (error.name or "").partition(".")[0]
+                if package == "triscope":
+                    raise
+                raise needs_extra(f"fitting {self.name}", "train", package) from error
+        return self._settings
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The options of ``fit`` and one flag for each setting."""
+        from triscope.cli._settings import flags_of
+
+        params = super().get_params(ctx)
+        names = {option.name for option in self.own if option.name}
+        return [*params[:-1], *flags_of(self.settings_class(), names), params[-1]]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options in three parts: of the command, of the thresholds, of the model."""
+        from triscope.cli._settings import PREFIX
+
+        thresholds = {option.name for option in threshold_options()}
+        parts: dict[str, list[tuple[str, str]]] = {"Options": [], "Thresholds": [], "Settings": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                part = "Thresholds" if param.name in thresholds else "Options"
+                parts["Settings" if str(param.name).startswith(PREFIX) else part].append(record)
+        titles = {"Settings": f"Settings of {self.name}"}
+        for part, records in parts.items():
+            with formatter.section(titles.get(part, part)):
+                formatter.write_dl(records)
+
+
+command = FitGroup(
+    "fit",
+    help="Fit MODEL on DATA and choose its thresholds: 'triscope fit patchcore parts/bottle "
+    "-o checks/bottle'.",
+    subcommand_metavar="MODEL DATA [OPTIONS]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+)
+
+
+def fit(name: str, cls: type, options: dict[str, Any]) -> int:
+    """Fit, save, calibrate, save again as the next version."""
+    from time import perf_counter
+
+    from triscope.cli._settings import settings_from
+
+    start = perf_counter()
+    settings = settings_from(cls, options, _given(options), options["settings"])
+    out = options["output"] or default_output(options["data"])
+    with progress() as report:
+        check = _fitted(name, settings, out, options, report)
+        if check.held is not None and len(check.held):
+            check.calibrate(
+                **wishes(options, options["mm_per_px"]), workers=options["workers"], progress=report
+            )
+            check.save(out, why="calibrate")
+    seconds = perf_counter() - start
+    if options["as_json"]:
+        emit(answer(check, seconds), KEYS)
+    else:
+        show(check, seconds)
+    return DONE
+
+
+def answer(check: Any, seconds: float) -> dict[str, Any]:
+    """What --json prints."""
+    card = check.card
+    return {
+        "check": check.folder,
+        "model": card.model,
+        "version": card.version.number,
+        "settings": card.settings,
+        "data": card.data,
+        "zones": card.zones,
+        "promise": card.promise or None,
+        "proof": card.proof,
+        "skipped": check.skipped,
+        "seconds": round(seconds, 3),
+    }
+
+
+def show(check: Any, seconds: float) -> None:
+    """The answer for people."""
+    console, data = people(), check.card.data
+    for skipped in check.skipped[:20]:
+        note(f"not read: {skipped.error}")
+    console.print(
+        f"[bold]{check.folder}[/]: {check.card.model}, learned from {data.get('train', 0)} images "
+        f"in {seconds:.1f} s, version {check.card.version.number}"
+    )
+    if check.card.zones is None:
+        console.print("No thresholds yet: run 'triscope calibrate' with good parts.")
+    else:
+        console.print(check.card.zones.basis, markup=False)
+    console.print(f"Next: triscope inspect {check.folder} PHOTOS --report report.html", style="dim")
+
+
+def default_output(data: str) -> Path:
+    """``checks/NAME`` after the last part of the data's place."""
+    name = Path(data.split("::")[0].split("://")[-1].rstrip("/*?.")).name
+    return Path("checks") / (name or "check")
+
+
+def _fitted(name: str, settings: Any, out: Path, options: dict[str, Any], report: Any) -> Any:
+    import triscope
+
+    data: Any = options["data"]
+    if options["layout"]:
+        data = triscope.data(data, options["layout"])
+    return triscope.fit(
+        name,
+        data,
+        settings,
+        out=out,
+        calibrate=_share_or_data(options["calibrate"]),
+        tile=options["tile"],
+        overlap=options["overlap"],
+        memory=options["memory"],
+        mm_per_px=options["mm_per_px"],
+        seed=options["seed"] or 0,
+        workers=options["workers"],
+        accelerator=options["accelerator"],
+        devices=options["devices"],
+        engine=options["engine"],
+        progress=report,
+    )
+
+
+def _share_or_data(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of the command that are settings of many models too."""
+    return {name: options[name] for name in ("seed", "memory")}
+
+
+def _own_options() -> list[click.Option]:
+    files = click.Path(path_type=Path)
+    return [
+        click.Option(
+            ["-o", "--output"],
+            type=files,
+            help="Folder of the check. [default: checks/NAME, after the data]",
+        ),
+        click.Option(["--settings"], type=files, help="TOML file with settings; flags win."),
+        click.Option(["--layout"], metavar="NAME", help="Layout of the data, where two would fit."),
+        click.Option(
+            ["--calibrate"],
+            default="0.2",
+            show_default=True,
+            metavar="SHARE|DATA",
+            help="Share of the good parts that is held out to choose thresholds, or a folder of "
+            "good parts for that; 0: no thresholds.",
+        ),
+        click.Option(
+            ["--tile"],
+            default=0,
+            metavar="N",
+            help="Cut captures into windows of so many pixels: small defects in large images.",
+        ),
+        click.Option(
+            ["--overlap"], default=0, metavar="N", help="Pixels by which windows overlap."
+        ),
+        click.Option(
+            ["--memory"], metavar="AMOUNT", help="Ceiling of what the fit may hold: 2GB, 800MB."
+        ),
+        click.Option(
+            ["--mm-per-px"], type=float, metavar="X", help="Size of a pixel, for measures in mm."
+        ),
+        click.Option(
+            ["--seed"], type=int, metavar="N", help="Of everything that is drawn. [default: 0]"
+        ),
+        click.Option(
+            ["--workers"],
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Threads that read ahead.",
+        ),
+        click.Option(
+            ["--accelerator"],
+            type=click.Choice(["auto", "cpu", "gpu"]),
+            default="auto",
+            show_default=True,
+            help="Where networks learn.",
+        ),
+        click.Option(
+            ["--devices"], default=1, show_default=True, metavar="N", help="Processes that learn."
+        ),
+        click.Option(
+            ["--engine"],
+            type=click.Choice(["auto", "onnxruntime", "openvino"]),
+            default="auto",
+            show_default=True,
+            help="What runs the exported graph; auto takes the faster one.",
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="Answer with one JSON object."),
+    ]
