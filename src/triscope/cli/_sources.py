@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,7 +47,7 @@ def captures_of(check: Any, sources: tuple[str, ...], split: str | None = None) 
             first = first or error
             unusable.append(Skipped(source, str(error)))
             continue
-        samples += data.split(split) if split else data
+        samples += [_named(sample) for sample in (data.split(split) if split else data)]
     if not samples:
         if first is not None:
             raise first
@@ -69,6 +70,13 @@ class Remembered:
     def next(self) -> Any:
         """The sample of the answer that has just come."""
         return self._waiting.popleft()
+
+
+def _named(sample: Any) -> Any:
+    """The sample under the path that opens it, so that an answer can be traced to its file."""
+    if not isinstance(sample.source, str | Path):
+        return sample
+    return replace(sample, name=str(sample.source))
 
 
 def _from_stdin() -> Iterator[Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from triscope.cli._options import option
+
 MEASURE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(px|mm2|mm²|mm)?")
 
 
@@ -28,51 +30,23 @@ class Measure(click.ParamType[tuple[float, str]]):
 
 def threshold_options() -> list[click.Option]:
     """Fresh options, in the order in which help shows them."""
-    share, cost = click.FloatRange(0, 1, min_open=True, max_open=True), click.FloatRange(0)
+    share = click.FloatRange(0, 1, min_open=True, max_open=True)
+    some, cost = click.FloatRange(0, 1, max_open=True), click.FloatRange(0)
+    promise = (
+        "Promise: at most this share of good parts fails. Without it, the lowest that the good "
+        "parts at hand allow."
+    )
     return [
-        click.Option(
-            ["--false-reject"],
-            type=share,
-            metavar="SHARE",
-            help="Promise: at most this share of good parts fails; the lowest that the good parts "
-            "at hand allow if nothing is said.",
-        ),
-        click.Option(
-            ["--confidence"],
-            type=share,
-            metavar="SHARE",
-            default=0.95,
-            show_default=True,
-            help="Of the promise.",
-        ),
-        click.Option(
-            ["--review"],
-            type=click.FloatRange(0, 1, max_open=True),
-            metavar="SHARE",
-            help="Share of good parts that may go to review besides.",
-        ),
-        click.Option(
-            ["--cost-escape"],
-            type=cost,
-            metavar="COST",
-            help="By cost: of a missed defect, in any unit.",
-        ),
-        click.Option(
-            ["--cost-reject"], type=cost, metavar="COST", help="By cost: of a rejected good part."
-        ),
-        click.Option(
-            ["--cost-review"], type=cost, metavar="COST", help="By cost: of a look by a person."
-        ),
-        click.Option(
-            ["--prevalence"], type=share, metavar="SHARE", help="By cost: share of defective parts."
-        ),
-        click.Option(
-            ["--min-area"], type=Measure(), help="Smaller regions do not matter: 20px, 1mm2."
-        ),
-        click.Option(
-            ["--min-length"], type=Measure(), help="Shorter regions do not matter: 5px, 0.4mm."
-        ),
-        click.Option(["--min-width"], type=Measure(), help="Narrower regions do not matter."),
+        option("--false-reject", "SHARE", promise, type=share),
+        option("--confidence", "SHARE", "Confidence of the promise.", type=share, default=0.95),
+        option("--review", "SHARE", "Good parts that may go to review besides.", type=some),
+        option("--cost-escape", "COST", "By cost: of a missed defect, in any unit.", type=cost),
+        option("--cost-reject", "COST", "By cost: of a rejected good part.", type=cost),
+        option("--cost-review", "COST", "By cost: of a look by a person.", type=cost),
+        option("--prevalence", "SHARE", "By cost: share of defective parts.", type=share),
+        option("--min-area", "SIZE", "Least region that matters: 20px, 1mm2.", type=Measure()),
+        option("--min-length", "SIZE", "Its least length: 5px, 0.4mm.", type=Measure()),
+        option("--min-width", "SIZE", "Its least width: 2px, 0.1mm.", type=Measure()),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from triscope.cli._exits import DONE
+from triscope.cli._options import add, mm_per_px, workers
 from triscope.cli._output import emit, json_option, people, show_table
 from triscope.cli._progress import progress
 from triscope.cli._thresholds import threshold_options, wishes
@@ -25,19 +26,8 @@ KEYS = {
 @click.command("calibrate")
 @click.argument("check", type=click.Path(path_type=Path))
 @click.argument("data", required=False)
-@click.option("--mm-per-px", type=float, metavar="X", help="Size of a pixel, for measures in mm.")
-@click.option(
-    "--workers", default=1, show_default=True, metavar="N", help="Threads that read ahead."
-)
 @json_option
-def command(
-    check: Path,
-    data: str | None,
-    mm_per_px: float | None,
-    workers: int,
-    as_json: bool,
-    **asked: Any,
-) -> int:
+def command(check: Path, data: str | None, as_json: bool, **options: Any) -> int:
     """Choose the thresholds of CHECK from DATA: good parts that it has not met, and defects.
 
     Without DATA the good parts are used that were held out when the check was fitted. By promise
@@ -47,11 +37,10 @@ def command(
     import triscope
 
     opened = triscope.open(check)
-    scale = mm_per_px or opened.card.mm_per_px
+    scale = options["mm_per_px"] or opened.card.mm_per_px
+    more = {name: options[name] for name in ("mm_per_px", "workers")}
     with progress() as report:
-        opened.calibrate(
-            data, **wishes(asked, scale), mm_per_px=mm_per_px, workers=workers, progress=report
-        )
+        opened.calibrate(data, **wishes(options, scale), **more, progress=report)
     opened.save(check, why="calibrate")
     if as_json:
         emit(answer(opened), KEYS)
@@ -60,7 +49,7 @@ def command(
     return DONE
 
 
-command.params[2:2] = threshold_options()
+add(command, *threshold_options(), mm_per_px(), workers())
 
 
 def answer(check: Any) -> dict[str, Any]:

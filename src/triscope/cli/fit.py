@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from triscope.cli._exits import DONE
+from triscope.cli._options import json_flag, mm_per_px, option, workers
 from triscope.cli._output import emit, note, people
 from triscope.cli._progress import progress
 from triscope.cli._thresholds import threshold_options, wishes
@@ -227,63 +228,28 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def _own_options() -> list[click.Option]:
     files = click.Path(path_type=Path)
+    held = (
+        "Share of the good parts that is held out to choose thresholds, or a folder of good parts "
+        "for that; 0: no thresholds."
+    )
+    tile = "Cut captures into windows of so many pixels, for small defects in large images."
+    accelerators = click.Choice(["auto", "cpu", "gpu"])
+    engines = click.Choice(["auto", "onnxruntime", "openvino"])
     return [
-        click.Option(
-            ["-o", "--output"],
-            type=files,
-            help="Folder of the check. [default: checks/NAME, after the data]",
+        option("-o --output", "FOLDER", "The check. [default: checks/NAME]", type=files),
+        option("--settings", "FILE", "Settings in a TOML file; flags win.", type=files),
+        option("--layout", "NAME", "Layout of the data, where two would fit."),
+        option("--calibrate", "SHARE|DATA", held, default="0.2"),
+        option("--tile", "N", tile, default=0),
+        option("--overlap", "N", "Pixels by which windows overlap.", default=0),
+        option("--memory", "AMOUNT", "Ceiling of what the fit may hold: 2GB, 800MB."),
+        mm_per_px(),
+        option("--seed", "N", "Of everything that is drawn. [default: 0]", type=int),
+        workers(),
+        option(
+            "--accelerator", "[auto|cpu|gpu]", "Learn on it.", type=accelerators, default="auto"
         ),
-        click.Option(["--settings"], type=files, help="TOML file with settings; flags win."),
-        click.Option(["--layout"], metavar="NAME", help="Layout of the data, where two would fit."),
-        click.Option(
-            ["--calibrate"],
-            default="0.2",
-            show_default=True,
-            metavar="SHARE|DATA",
-            help="Share of the good parts that is held out to choose thresholds, or a folder of "
-            "good parts for that; 0: no thresholds.",
-        ),
-        click.Option(
-            ["--tile"],
-            default=0,
-            metavar="N",
-            help="Cut captures into windows of so many pixels: small defects in large images.",
-        ),
-        click.Option(
-            ["--overlap"], default=0, metavar="N", help="Pixels by which windows overlap."
-        ),
-        click.Option(
-            ["--memory"], metavar="AMOUNT", help="Ceiling of what the fit may hold: 2GB, 800MB."
-        ),
-        click.Option(
-            ["--mm-per-px"], type=float, metavar="X", help="Size of a pixel, for measures in mm."
-        ),
-        click.Option(
-            ["--seed"], type=int, metavar="N", help="Of everything that is drawn. [default: 0]"
-        ),
-        click.Option(
-            ["--workers"],
-            default=1,
-            show_default=True,
-            metavar="N",
-            help="Threads that read ahead.",
-        ),
-        click.Option(
-            ["--accelerator"],
-            type=click.Choice(["auto", "cpu", "gpu"]),
-            default="auto",
-            show_default=True,
-            help="Where networks learn.",
-        ),
-        click.Option(
-            ["--devices"], default=1, show_default=True, metavar="N", help="Processes that learn."
-        ),
-        click.Option(
-            ["--engine"],
-            type=click.Choice(["auto", "onnxruntime", "openvino"]),
-            default="auto",
-            show_default=True,
-            help="What runs the exported graph; auto takes the faster one.",
-        ),
-        click.Option(["--json", "as_json"], is_flag=True, help="Answer with one JSON object."),
+        option("--devices", "N", "Processes that learn.", default=1),
+        option("--engine", "NAME", "auto, onnxruntime, openvino.", type=engines, default="auto"),
+        json_flag(),
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from triscope.cli._exits import DONE, FAILED
+from triscope.cli._options import add, option, workers
 from triscope.cli._output import emit, json_option, note, outcome, people, show_table
 from triscope.cli._progress import counted, progress
 
@@ -34,30 +35,13 @@ KEYS = {
     "out": "path of the results, or null",
     "seconds": "wall time of the inspection",
 }
+SPLITS = ("train", "calibrate", "test")
 LISTED = 20  # captures that are listed for people
 
 
 @click.command("inspect")
 @click.argument("check", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--report", type=click.Path(path_type=Path), help="Write one HTML page here.")
-@click.option("--overlays", type=click.Path(path_type=Path), help="Write PNG overlays here.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Write results as they come: FILE.jsonl, FILE.csv or FILE.parquet.",
-)
-@click.option("--split", type=click.Choice(["train", "calibrate", "test"]), help="Only this split.")
-@click.option(
-    "--pictures", default=160, show_default=True, metavar="N", help="Most pictures in it."
-)
-@click.option("--title", default="", help="Title of the report.")
-@click.option(
-    "--workers", default=1, show_default=True, metavar="N", help="Threads that read ahead."
-)
-@click.option(
-    "--batch", default=1, show_default=True, metavar="N", help="Captures through the graph at once."
-)
 @json_option
 def command(check: Path, sources: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Inspect SOURCES with CHECK: files, folders, globs, addresses, or '-' for paths on stdin.
@@ -77,6 +61,20 @@ def command(check: Path, sources: tuple[str, ...], as_json: bool, **options: Any
     else:
         run.show()
     return FAILED if run.counts["fail"] or run.skipped else DONE
+
+
+_files = click.Path(path_type=Path)
+add(
+    command,
+    option("--report", "FILE.html", "Write one page here.", type=_files),
+    option("--overlays", "FOLDER", "Write PNG overlays here.", type=_files),
+    option("--out", "FILE", "Write results as they come: .jsonl, .csv or .parquet.", type=_files),
+    option("--split", "NAME", "Only train, calibrate or test.", type=click.Choice(SPLITS)),
+    option("--pictures", "N", "Most pictures in the report.", default=160),
+    option("--title", "TEXT", "Title of the report."),
+    workers(),
+    option("--batch", "N", "Captures that go through the graph at once.", default=1),
+)
 
 
 class Run:
