@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,32 @@ def fingerprint(source: Source) -> str:
     if isinstance(source, np.ndarray):
         head = f"{source.dtype.str} {source.shape}".encode()
         return _digest(head, np.ascontiguousarray(source).data)
-    return _digest(read_bytes(source))
+    if is_address(source):
+        return _digest(read_bytes(source))
+    try:
+        state = Path(source).stat()
+    except OSError:
+        return _digest(read_bytes(source))  # which tells the reason
+    return _of_file(str(source), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1 << 18)
+def _of_file(path: str, mtime_ns: int, size: int) -> str:
+    """A file that has not changed is not read again."""
+    return _digest(read_bytes(path))
+
+
+def fingerprints(sources: Sequence[Source], workers: int = 4) -> list[str | None]:
+    """The fingerprint of each source, read by several threads; None where it cannot be read."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="triscope-hash") as pool:
+        return list(pool.map(_fingerprint_or_none, sources))
+
+
+def _fingerprint_or_none(source: Source) -> str | None:
+    try:
+        return fingerprint(source)
+    except UnreadableImage:
+        return None
 
 
 def _digest(*parts: Any) -> str:

@@ -60,13 +60,8 @@ def read(tree: Tree) -> Dataset:
 
 
 def _splits(tree: Tree, problems: Problems) -> dict[str, Split]:
-    """The lists may stand beside the groups, one folder down (``PCBData/test.txt``)."""
-    depth = min((file.count("/") for file in tree.files if file.endswith("test.txt")), default=0)
-    moved = {
-        "/".join(file.split("/")[depth:]): file
-        for file in tree.files
-        if file.endswith(".txt") and file.count("/") == depth
-    }
+    """The lists may stand one folder down, beside the groups (``PCBData/test.txt``)."""
+    moved = {file.rsplit("/", 1)[-1]: file for file in tree.files if "_not/" not in file}
     return listed_splits(tree, problems, moved)
 
 
