@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from triscope.errors import UsageError
 from triscope.segment.everything import Survivors
+from triscope.segment.models._layers import LayerNorm2d
 from triscope.segment.models._mask_decoder import Attention, MaskDecoder, TwoWayBlock
 from triscope.segment.models.sam import Sam
 
@@ -73,7 +74,7 @@ class _Image:
         self.image = (embedding + self.prompts.dense(None, 1))[0].flatten(1).t().contiguous()
         positions = self.prompts.dense_pe()[0].flatten(1).t().contiguous()  # (p, c)
         transformer = self.decoder.transformer
-        blocks: list[TwoWayBlock] = list(transformer.layers)
+        blocks: list[TwoWayBlock] = list(transformer.layers)  # type: ignore[arg-type]
         self.first = _FirstLayer(blocks[0], self.image, positions)
         self.later = [_LaterLayer(block, positions) for block in blocks[1:]]
         self.last = _ToImage(transformer.final_attn_token_to_image, positions)
@@ -138,7 +139,7 @@ class _FirstLayer:
         asked = self.look.q_proj(queries + tokens)  # (n, t, i)
         flat = _by_head(asked.flatten(0, 1), self.look.heads)  # all prompts ask the same image
         found = F.scaled_dot_product_attention(flat[None], self.keys[None], self.values[None])[0]
-        found = found.transpose(0, 1).flatten(1).unflatten(0, tokens.shape[:2])
+        found = found.transpose(0, 1).flatten(1).reshape(*tokens.shape[:2], -1)
         queries = self.block.after_image(queries, self.look.out_proj(found))
         for i, rows in enumerate(self.to_tokens.rows(queries + tokens, scores, None)):
             told = self.to_tokens.told(queries[i])
@@ -195,7 +196,7 @@ class _ToImage:
         by_head = _by_head(q, self.heads)  # (h, t, d)
         rows = _scores(by_head, self.attention.k_proj, self.positions, image, scores)
         torch.softmax(rows, dim=1, out=rows)
-        gathered = (rows @ image).unflatten(0, (self.heads, -1))  # (h, t, c)
+        gathered = (rows @ image).reshape(self.heads, len(q), -1)  # (h, t, c)
         values = gathered @ _rows_by_head(self.attention.v_proj, self.heads).transpose(1, 2)
         return values.transpose(0, 1).flatten(1) + self.attention.v_proj.bias
 
@@ -215,14 +216,14 @@ class _ToTokens:
             image = None if own is None else own[i]
             by_head = _by_head(k, self.heads)
             rows = _scores(by_head, self.attention.q_proj, self.asked, image, scores)
-            shares = rows.unflatten(0, (self.heads, -1))  # (h, t, p)
+            shares = rows.view(self.heads, len(k), -1)  # (h, t, p)
             torch.softmax(shares, dim=1, out=shares)
             yield rows
 
     def told(self, queries: Float[Tensor, "t c"]) -> Float[Tensor, "r c"]:
         """Values behind the output projection, a row for each head and token."""
         out = self.attention.out_proj
-        weight = out.weight.unflatten(1, (self.heads, -1)).permute(1, 2, 0)  # (h, d, c)
+        weight = out.weight.reshape(out.out_features, self.heads, -1).permute(1, 2, 0)  # (h, d, c)
         spread = _by_head(self.attention.v_proj(queries), self.heads) @ weight  # (h, t, c)
         # The shares of a head add up to one, so the bias can ride on the values.
         return (spread + out.bias / self.heads).flatten(0, 1)
@@ -233,6 +234,8 @@ class _Upscaler:
 
     def __init__(self, decoder: MaskDecoder) -> None:
         up1, norm, _, up2, _ = decoder.output_upscaling
+        assert isinstance(up1, nn.ConvTranspose2d) and isinstance(up2, nn.ConvTranspose2d)
+        assert up1.bias is not None and up2.bias is not None and isinstance(norm, LayerNorm2d)
         self.weight1, self.bias1 = _as_matrix(up1), up1.bias
         self.weight2, self.bias2 = _as_matrix(up2), up2.bias
         self.norm = norm
@@ -240,7 +243,7 @@ class _Upscaler:
     def __call__(
         self, image: Float[Tensor, "p c"], vectors: Float[Tensor, "k v"]
     ) -> Float[Tensor, "k l l"]:
-        parts = [self._up(some, vectors) for some in image.split(POSITIONS_AT_ONCE)]
+        parts = [self._up(some, vectors) for some in torch.split(image, POSITIONS_AT_ONCE)]
         grid = round(len(image) ** 0.5)
         # One cell of the grid is 2x2 cells of 2x2 pixels: (y, x, a, b, d, e, k).
         cells = torch.cat(parts).reshape(grid, grid, 2, 2, 2, 2, -1)
@@ -262,11 +265,11 @@ def _as_matrix(up: nn.ConvTranspose2d) -> Float[Tensor, "c o"]:
 
 
 def _by_head(x: Float[Tensor, "t i"], heads: int) -> Float[Tensor, "h t d"]:
-    return x.unflatten(1, (heads, -1)).transpose(0, 1)
+    return x.reshape(len(x), heads, -1).transpose(0, 1)
 
 
 def _rows_by_head(linear: nn.Linear, heads: int) -> Float[Tensor, "h d c"]:
-    return linear.weight.unflatten(0, (heads, -1))
+    return linear.weight.reshape(heads, -1, linear.in_features)
 
 
 def _scores(

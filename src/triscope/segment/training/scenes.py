@@ -46,6 +46,8 @@ class _Epoch(Sequence[dict[str, Tensor]]):
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)  # this ends a walk
         start = self.first + index * self.scenes.batch
         some = [example(start + i, self.scenes) for i in range(self.scenes.batch)]
         return {
