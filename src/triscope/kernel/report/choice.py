@@ -42,11 +42,11 @@ class Choice(Generic[T]):
     """The worst captures, those near a threshold, and those that contradict their label."""
 
     def __init__(self, most: int, zones: Zones | None) -> None:
-        border, wrong = int(most * BORDER_SHARE), int(most * WRONG_SHARE)
+        self.most = most
         self.zones = zones
-        self.worst: Kept[T] = Kept(most - border - wrong)
-        self.border: Kept[T] = Kept(border)
-        self.wrong: Kept[T] = Kept(wrong)
+        self.worst: Kept[T] = Kept(most)
+        self.border: Kept[T] = Kept(int(most * BORDER_SHARE))
+        self.wrong: Kept[T] = Kept(int(most * WRONG_SHARE))
 
     def offer(self, row: Row, make: Callable[[], T | None]) -> None:
         """Consider one capture; ``make`` is called once, and only if its picture is kept."""
@@ -57,10 +57,12 @@ class Choice(Generic[T]):
                 kept.add(rank, item)
 
     def items(self) -> list[T]:
-        """Everything that is kept, each once."""
+        """What is kept, each once; what the special ones leave goes to the worst."""
         found: dict[int, T] = {}
-        for kept in (self.worst, self.border, self.wrong):
-            found.update((id(item), item) for item in kept.items())
+        for kept in (self.wrong, self.border, self.worst):
+            for item in kept.items():
+                if len(found) < self.most:
+                    found.setdefault(id(item), item)
         return list(found.values())
 
     def _ranks(self, row: Row) -> list[tuple[Kept[T], float]]:
