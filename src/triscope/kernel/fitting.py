@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from triscope import __version__
 from triscope.errors import DataError, EmptyData
@@ -34,11 +32,11 @@ from triscope.kernel.runtime import Check, check_class
 from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.engine import Arrays
 from triscope.kernel.runtime.image import ImageCheck
-from triscope.kernel.runtime.seen import Seen
+from triscope.kernel.runtime.seen import Seen, hash_of
 from triscope.kernel.train import Plan, Shuffled, train
-from triscope.kernel.train.images import KEPT_BYTES, Rows, prepared_images
+from triscope.kernel.train.images import KEPT_BYTES, Rows
+from triscope.kernel.train.watching import numbered_rows, watch
 
-WATCHED_AT_ONCE = 8
 EXAMPLES = 3
 
 
@@ -74,7 +72,7 @@ class Fitting:
             shutil.rmtree(self.work)
 
 
-def learn(fitting: Fitting) -> Check:
+def run(fitting: Fitting) -> Check:
     """Fit the model and answer the check that it makes."""
     ways = way_of_learning(fitting.model)
     if isinstance(fitting.model, Begins):
@@ -114,7 +112,16 @@ def _learn_from_images(fitting: Fitting, reader: Check, ways: Sequence[str]) -> 
             "models that read single images can do without; see triscope/kernel/protocols.py"
         )
     if "gradient" not in ways and "watching" in ways:
-        _watch(fitting, _stream(fitting, reader, fitting.portions.train))
+        rows_seen = numbered_rows(
+            fitting.portions.train,
+            reader,
+            fitting.seen,
+            fitting.skipped,
+            workers=fitting.workers,
+            progress=fitting.progress,
+        )
+        if not watch(fitting.model, rows_seen):
+            raise _nothing_read(fitting)
         return
     rows = Rows(
         list(fitting.portions.train),
@@ -131,50 +138,12 @@ def _learn_from_images(fitting: Fitting, reader: Check, ways: Sequence[str]) -> 
         batch = getattr(fitting.model.settings, "batch", 8)
         _descend(fitting, Shuffled(rows.__getitem__, len(rows), batch, fitting.seed))
         if "watching" in ways:
-            _watch(fitting, ((rows[i], numbers[id(r.sample)]) for i, r in enumerate(rows.rows)))
+            watch(
+                fitting.model, ((rows[i], numbers[id(r.sample)]) for i, r in enumerate(rows.rows))
+            )
     else:
         x = np.stack([rows[i].numpy() for i in range(len(rows))])
         fitting.model.fit(x, [row.sample.label for row in rows.rows])
-
-
-def _stream(
-    fitting: Fitting, reader: ImageCheck, samples: Sequence[Sample] | Iterator[Sample]
-) -> Iterator[tuple[Tensor, int]]:
-    """Each window with the number of its image; nothing but what is read ahead is held."""
-    for sample, inputs in prepared_images(
-        samples,
-        reader,
-        fitting.skipped,
-        workers=fitting.workers,
-        progress=fitting.progress,
-        stage="watch",
-    ):
-        number = fitting.seen.add([sample], "train")[0].id
-        for window in inputs:
-            yield torch.from_numpy(window), number
-
-
-def _watch(fitting: Fitting, rows: Iterator[tuple[Tensor, int]]) -> None:
-    waiting: list[tuple[Tensor, int]] = []
-    count = 0
-    for row in rows:
-        waiting.append(row)
-        count += 1
-        if len(waiting) == WATCHED_AT_ONCE:
-            _show(fitting.model, waiting)
-    if waiting:
-        _show(fitting.model, waiting)
-    if not count:
-        raise _nothing_read(fitting)
-    fitting.report("settle", 0, 1)
-    fitting.model.settle()
-    fitting.report("settle", 1, 1)
-
-
-def _show(model: Any, waiting: list[tuple[Tensor, int]]) -> None:
-    images, numbers = zip(*waiting, strict=True)
-    model.watch(torch.stack(images), torch.tensor(numbers, dtype=torch.int64))
-    waiting.clear()
 
 
 def _descend_on_batches(fitting: Fitting) -> None:
@@ -256,14 +225,13 @@ def _examples(fitting: Fitting, check: Check) -> list[Arrays]:
 
 def _data_summary(fitting: Fitting) -> dict[str, Any]:
     train_images, held = fitting.seen.of("train"), fitting.seen.of("calibrate")
-    digest = hashlib.sha256("".join(sorted(i.hash for i in train_images)).encode()).hexdigest()
     return {
         "layout": fitting.portions.data.layout,
         "train": len(train_images),
         "calibrate": len(held),
         "skipped": len(fitting.skipped),
         "seed": fitting.seed,
-        "hash": digest,
+        "hash": hash_of(train_images),
     }
 
 

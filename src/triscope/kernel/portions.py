@@ -11,6 +11,7 @@ from triscope.errors import BadSettings, DataError, EmptyData
 from triscope.kernel.data import Dataset, Sample, open_data
 from triscope.kernel.runtime.check import as_sample
 
+BAD = {"bad", "defect", "defects", "defective", "ng", "nok", "fail", "failed", "anomaly"}
 Opener = Callable[[Any], Dataset]
 
 
@@ -97,6 +98,8 @@ def _to_learn_from(data: Dataset, labelled: bool) -> tuple[Sample, ...]:
     named = data.split("train")
     pool: Iterable[Sample] = named or data.where(lambda s: s.split is None)
     usable = tuple(s for s in pool if labelled or _may_be_good(s))
+    if not labelled:
+        _must_not_be_mixed(usable, data)
     if not usable:
         labels = sorted({s.label or "no label" for s in data})
         raise EmptyData(
@@ -105,6 +108,17 @@ def _to_learn_from(data: Dataset, labelled: bool) -> tuple[Sample, ...]:
             f"{', '.join(labels[:5]) or 'nothing'}. Put good parts into train/good or good/."
         )
     return usable
+
+
+def _must_not_be_mixed(samples: Iterable[Sample], data: Dataset) -> None:
+    """Raise DataError for unlabelled images whose folders look as if they named defects."""
+    names = {s.name.split("/")[0] for s in samples if s.label is None and "/" in s.name}
+    if data.layout == "images" and (len(names) > 1 or {n.lower() for n in names} & BAD):
+        raise DataError(
+            f"{data.root} holds images in the folders {', '.join(sorted(names)[:5])}, none of them "
+            "called good: which are good parts? Put those into a folder called good, or give the "
+            f"images by a pattern: '{data.root}/**/*.png'."
+        )
 
 
 def _of_own(data: Dataset, labelled: bool) -> Dataset:

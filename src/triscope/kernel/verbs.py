@@ -13,7 +13,7 @@ from typing import Any
 
 from triscope.errors import BadSettings, UsageError
 from triscope.kernel import catalogue, config
-from triscope.kernel.fitting import Fitting, learn
+from triscope.kernel.fitting import Fitting, run
 from triscope.kernel.memory import bytes_of
 from triscope.kernel.portions import Portions, portions_of
 from triscope.kernel.protocols import Progress
@@ -78,7 +78,9 @@ def fit(
         engine=engine,
         progress=progress,
     )
-    check = learn(fitting)
+    check = run(fitting)
+    if len(fitting.portions.held):
+        check.calibrate(workers=workers, progress=progress)
     if out is not None:
         check.save(out, why="fit")
     fitting.clean_up()

@@ -1,0 +1,1 @@
+"""The writer of check folders: graphs, weights, golden answers, and the proof that they agree."""

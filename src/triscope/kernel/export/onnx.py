@@ -30,7 +30,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
         dict.fromkeys(graph.free.get(name, {}), torch.export.Dim.DYNAMIC) for name in graph.example
     )
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             torch.onnx.export(
                 graph.module.eval(),
                 tuple(graph.example.values()),
@@ -50,7 +50,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter prints, logs and warns about itself; what matters comes as an exception."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

@@ -9,18 +9,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from triscope.errors import CheckError, UnreadableImage
 from triscope.kernel.data import Dataset, Sample, load, open_data
-from triscope.kernel.results import Finding, Heatmap, Inspection, Skipped, Verdict
+from triscope.kernel.protocols import Progress
+from triscope.kernel.results import Finding, Heatmap, Inspection, Skipped, Verdict, Zones
 from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.engine import MAIN, Engine
 from triscope.kernel.runtime.seen import Seen
+
+if TYPE_CHECKING:
+    from triscope.kernel.calibrate import RegionSize
 
 UNDECIDED = Verdict("review", "this check has no thresholds yet: run 'triscope calibrate'")
 
@@ -66,6 +71,7 @@ class Check(ABC):
 
     answers: ClassVar[str]
     rows_at_once: ClassVar[int] = 8
+    regions_by_promise: ClassVar[bool] = False  # whether calibrate chooses the pixel threshold
 
     def __init__(
         self,
@@ -150,15 +156,72 @@ class Check(ABC):
             else:
                 yield item.sample, self.reading(item.prepared)
 
+    def calibrate(
+        self,
+        data: Any = None,
+        *,
+        false_reject: float | None = None,
+        confidence: float = 0.95,
+        review: float | None = None,
+        cost_escape: float | None = None,
+        cost_reject: float | None = None,
+        cost_review: float | None = None,
+        prevalence: float | None = None,
+        size: RegionSize | None = None,
+        mm_per_px: float | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Zones:
+        """Choose the thresholds, by promise or by cost; :meth:`save` makes them last.
+
+        ``data`` are good parts (and defects) that the check has not met; without it the images
+        that ``fit`` held out. By promise: at most ``false_reject`` of good parts fail and
+        ``review`` more go to a person, with that ``confidence``; without a number the lowest
+        promise that the good parts allow. By cost: ``cost_escape`` a missed defect,
+        ``cost_reject`` a rejected good part, ``cost_review`` a look, ``prevalence`` of defects.
+        ``size`` is the least size of regions that matter.
+
+        Raises PromiseTooLow, LeakedData (training or test images), EmptyData.
+        """
+        from triscope.kernel.calibrate import RegionSize
+        from triscope.kernel.runtime.calibrating import calibrate
+
+        if mm_per_px is not None:
+            self.card = self.card.with_(mm_per_px=mm_per_px)
+        return calibrate(
+            self,
+            data,
+            confidence=confidence,
+            size=size or RegionSize(),
+            workers=workers,
+            progress=progress,
+            false_reject=false_reject,
+            review=review,
+            cost_escape=cost_escape,
+            cost_reject=cost_reject,
+            cost_review=cost_review,
+            prevalence=prevalence,
+        )
+
     def save(self, folder: str | Path | None = None, *, why: str = "") -> Path:
         """Write the check folder as its next version; without ``folder`` where it came from.
 
         Afterwards the check answers from the folder. On any error, disk full included, the version
-        that was there stays.
+        that was there stays. Raises RegressionFailed where a defect that must be caught passes.
         """
         from triscope.kernel.runtime.saving import save
 
         return save(self, folder, why=why)
+
+    def export(self, folder: str | Path, **options: Any) -> Check:
+        """Write a copy for the line, in int8 or with another engine: see ``kernel.export.deploy``.
+
+        ``check.export("line/bottle", int8=True, data="parts/bottle")``
+        """
+        # By name: the writer stands above the reader, and needs packages that the reader does not.
+        deploy = import_module("triscope.kernel.export.deploy")
+        exported: Check = deploy.export(self, folder, **options)
+        return exported
 
     def compute(self, prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
         """Run the main graph; the outputs of each capture, whose first axis are its rows.

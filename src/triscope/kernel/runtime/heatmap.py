@@ -18,6 +18,7 @@ class HeatmapCheck(ImageCheck):
     """Where a part looks unlike the good ones."""
 
     answers = "Heatmap"
+    regions_by_promise = True
 
     def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
         """The heat map of the capture and the regions above the pixel threshold."""

@@ -8,9 +8,10 @@ from pathlib import Path
 from triscope import __version__
 from triscope.errors import CheckError
 from triscope.kernel.runtime.card import CARD, Card, Version, read_card, sha256, write_card
-from triscope.kernel.runtime.check import Check
+from triscope.kernel.runtime.check import Check, Origin
 from triscope.kernel.runtime.folder import copy_files, finish_swap, replacing, versions
 from triscope.kernel.runtime.opening import open_engines
+from triscope.kernel.runtime.regression import copy_regression, inherit_regression, must_catch
 from triscope.kernel.runtime.seen import SEEN
 
 
@@ -26,22 +27,37 @@ class Opened:
         return check.card
 
 
-def save(check: Check, folder: str | Path | None = None, *, why: str = "") -> Path:
+def files_of(check: Check) -> Origin:
+    """Where the files of a check come from; raises CheckError where it has none."""
+    if check.origin is not None:
+        return check.origin
+    if check.folder is None:
+        raise CheckError(f"{check.label} has no files to save: fit it, or open it from a folder.")
+    return Opened(check.folder)
+
+
+def save(
+    check: Check, folder: str | Path | None = None, *, why: str = "", verify: bool = True
+) -> Path:
     """Write the check into a folder as its next version; afterwards the check is that folder.
 
     Without ``folder`` it is the one that the check came from. Written aside and swapped in whole:
-    on any error, disk full included, the version that was there stays. Raises CheckError,
-    TriscopeError.
+    on any error, disk full included, the version that was there stays. The regression set of the
+    version that is replaced goes on, and unless ``verify`` is off, all of it must be caught.
+
+    Raises CheckError, RegressionFailed, TriscopeError.
     """
     target = Path(folder) if folder is not None else check.folder
     if target is None:
         raise CheckError(f"{check.label} was never saved: say where, save('checks/NAME').")
-    origin = check.origin or (Opened(check.folder) if check.folder else None)
-    if origin is None:
-        raise CheckError(f"{check.label} has no files to save: fit it, or open it from a folder.")
+    origin = files_of(check)
     finish_swap(target)
+    inherit_regression(check, target)
+    if verify:
+        must_catch(check, target)
     with replacing(target) as fresh:
         card = origin.write(fresh, check)
+        copy_regression(check.seen, [target, *([check.folder] if check.folder else [])], fresh)
         check.seen.write(fresh)
         card = card.with_(version=next_version(check.card.version, target, why), code=__version__)
         card = card.with_(files=hashes(fresh))

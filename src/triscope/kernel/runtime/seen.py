@@ -6,14 +6,17 @@ the same image, and an image that taught or calibrated a check is never counted 
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from triscope.errors import CheckDamaged, LeakedData
+from triscope.errors import CheckDamaged, DataError, LeakedData
 from triscope.kernel.data import Sample, fingerprint
+from triscope.kernel.data.source import is_address
 
 Role = Literal["train", "calibrate", "test", "regression"]
 SEEN = "images.json"
@@ -27,7 +30,10 @@ WHY = {
 
 @dataclass(frozen=True)
 class SeenImage:
-    """One image: its number in the model, name, place where it was read, and content hash."""
+    """One image: its number in the model, name, place where it was read, and content hash.
+
+    ``file`` is its copy in the check folder; images of the regression set have one.
+    """
 
     id: int
     name: str
@@ -35,6 +41,7 @@ class SeenImage:
     hash: str
     role: Role
     label: str = "good"
+    file: str = ""
 
 
 @dataclass
@@ -50,6 +57,15 @@ class Seen:
         """The images of one role."""
         return [image for image in self.images if image.role == role]
 
+    def samples(self, role: Role) -> list[Sample]:
+        """The images of one role that are still where they were, unchanged."""
+        found = []
+        for image in self.of(role):
+            with contextlib.suppress(DataError):
+                if image.source and fingerprint(image.source) == image.hash:
+                    found.append(Sample(image.source, image.name, image.label))
+        return found
+
     def add(self, samples: Iterable[Sample], role: Role) -> list[SeenImage]:
         """Remember samples; their numbers go on where the last ended."""
         start = self._next
@@ -60,6 +76,13 @@ class Seen:
         self.images.extend(new)
         self._next += len(new)
         return new
+
+    def take(self, image: SeenImage) -> SeenImage:
+        """Remember an image that another check has met, under a number of its own."""
+        mine = replace(image, id=self._next)
+        self.images.append(mine)
+        self._next += 1
+        return mine
 
     def drop(self, ids: Iterable[int]) -> None:
         """Forget images by their numbers."""
@@ -84,6 +107,11 @@ class Seen:
         (folder / SEEN).write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
 
 
+def hash_of(images: Iterable[SeenImage]) -> str:
+    """One hash of the content of several images, in whatever order."""
+    return hashlib.sha256("".join(sorted(image.hash for image in images)).encode()).hexdigest()
+
+
 def read_seen(folder: Path) -> Seen:
     """Read ``images.json``; an absent file means that nothing is known."""
     path = folder / SEEN
@@ -97,4 +125,9 @@ def read_seen(folder: Path) -> Seen:
 
 
 def _place(sample: Sample) -> str:
-    return str(sample.source) if isinstance(sample.source, str | Path) else ""
+    """Where an image can be found again; nowhere if it was an array."""
+    if isinstance(sample.source, Path) or (
+        isinstance(sample.source, str) and not is_address(sample.source)
+    ):
+        return str(Path(sample.source).absolute())
+    return sample.source if isinstance(sample.source, str) else ""
