@@ -1,0 +1,102 @@
+"""Non-local networks: every place looks at every other, at all times (arXiv:1711.07971).
+
+Wang, Girshick, Gupta, He: Non-local Neural Networks, CVPR 2018. The blocks fit any 3-D network;
+here they stand in C2D, I3D and Slow residual networks, which are also here without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from torch import nn
+
+from triscope.kernel.catalogue import published
+from triscope.motion.models._layouts import MMACTION, SLOWFAST, pytorchvideo
+from triscope.motion.models._loading import load, read_weights
+from triscope.motion.models._resnet3d import PairFunction, ResNet3D, placed
+
+AFTER = ((), (1, 3), (1, 3, 5), ())  # section 4: five blocks, two in res3 and three in res4
+
+
+@dataclass(frozen=True)
+class Base:
+    """Reach in time: of the stem, of the first convolutions by stage, and the pool after res2."""
+
+    stem: int
+    times: tuple[tuple[int, ...], ...]
+    pool: int
+
+
+BASES: Mapping[str, Base] = {
+    "c2d": Base(1, ((1,), (1,), (1,), (1,)), 2),
+    "slow": Base(1, ((1,), (1,), (3,), (3,)), 1),
+    "i3d": Base(5, ((3,), (3, 1), (3, 1), (1, 3)), 2),
+}
+# The pair function of the published configuration; SlowFast's code calls the embedded one softmax.
+PAIRS: Mapping[str, PairFunction] = {
+    "c2d": "embedded_gaussian",
+    "slow": "dot_product",
+    "i3d": "embedded_gaussian",
+}
+PAIR_FUNCTIONS: Mapping[str, PairFunction] = {name: name for name in get_args(PairFunction)}
+
+
+def network(
+    base: str,
+    *,
+    depth: int = 50,
+    blocks: tuple[tuple[int, ...], ...] = AFTER,
+    pair: PairFunction | None = None,
+    frames: int = 8,
+    classes: int = 400,
+    channels: int = 3,
+    out_bias: bool = True,
+) -> ResNet3D:
+    """C2D, Slow or I3D with non-local blocks after the given bottlenecks of each stage."""
+    shape = BASES[base]
+    return ResNet3D(
+        depth=depth,
+        stem_time=shape.stem,
+        times=shape.times,
+        middle_pool=shape.pool,
+        nonlocals=blocks,
+        pair=pair or PAIRS[base],
+        nonlocal_out_bias=out_bias,
+        classes=classes,
+        channels=channels,
+        window=(frames, 7, 7),
+    )
+
+
+@published(
+    "c2d_r50", "c2d_nln_r50", "slow_r50", "slow_nln_r50", "slow_r50_4x16", "i3d_r50",
+    "i3d_nln_r50", "c2d_r101", "slow_r101", "i3d_r101", "c2d_nln_r101", "slow_nln_r101",
+    "i3d_nln_r101", "i3d_nln_r50_gaussian", "i3d_nln_r50_dot_product",
+    "i3d_nln_r50_concatenation", "slow_nln_r50_gaussian", "slow_nln_r50_embedded_gaussian",
+    "slow_nln_r50_concatenation",
+)  # fmt: skip
+def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
+    """Clips (b, 3, t, h, w) to logits (b, k); keys of SlowFast, pytorchvideo or mmaction2 (Slow).
+
+    The libraries put their non-local blocks after different bottlenecks (SlowFast 1, 3 and 1, 3,
+    5; mmaction2 0, 2 and 0, 2, 4), and mmaction2's last convolution has no bias: the keys tell.
+    """
+    base, rest = name.split("_", 1)
+    weights = read_weights(state_dict, (SLOWFAST, pytorchvideo(BASES[base].pool > 1), MMACTION))
+    ending = rest.removeprefix("nln_r50").lstrip("_")
+    blocks = placed(weights.tensors) or AFTER if "nln" in rest else ((), (), (), ())
+    return load(
+        name,
+        lambda: network(
+            base,
+            depth=101 if "r101" in rest else 50,
+            blocks=blocks,
+            pair=PAIR_FUNCTIONS.get(ending),
+            frames=4 if ending == "4x16" else 8,
+            classes=weights.rows("head.weight", 400),
+            out_bias=weights.layout != "mmaction2",
+        ),
+        weights,
+    )

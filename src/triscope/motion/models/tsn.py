@@ -1,0 +1,90 @@
+"""TSN: a few frames spread over the whole video vote on what it shows (arXiv:1608.00859).
+
+Wang, Xiong, Wang, Qiao, Lin, Tang, Van Gool: Temporal Segment Networks, ECCV 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from triscope.kernel.catalogue import published
+from triscope.motion.models._frames import Mean, Segmental, backbone, channels_of, layouts
+from triscope.motion.models._loading import load, read_weights
+
+Consensus = Literal["mean", "max", "top", "weighted", "identity"]
+
+
+class Max(nn.Module):
+    """The highest score of a class over the segments."""
+
+    def forward(self, scores: Float[Tensor, "b s k"]) -> Float[Tensor, "b k"]:
+        return scores.amax(1)
+
+
+class Top(nn.Module):
+    """The mean of each class's ``count`` highest scores."""
+
+    def __init__(self, count: int = 3) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, scores: Float[Tensor, "b s k"]) -> Float[Tensor, "b k"]:
+        return scores.topk(min(self.count, scores.shape[1]), dim=1).values.mean(1)
+
+
+class Weighted(nn.Module):
+    """Learned weights of the segments, which sum to 1."""
+
+    def __init__(self, segments: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(segments))
+
+    def forward(self, scores: Float[Tensor, "b s k"]) -> Float[Tensor, "b k"]:
+        return torch.einsum("bsk,s->bk", scores, self.weight.softmax(0))
+
+
+def consensus(kind: Consensus, segments: int) -> nn.Module:
+    """The function that makes one answer of the segments' scores; identity: one segment."""
+    if kind == "top":
+        return Top()
+    if kind == "weighted":
+        return Weighted(segments)
+    return Max() if kind == "max" else Mean()
+
+
+def network(
+    base: str, *, classes: int = 400, channels: int = 3, dropout: float = 0.5,
+    kind: Consensus = "mean", segments: int = 3,
+) -> Segmental:  # fmt: skip
+    """TSN on one of the networks of single frames."""
+    return Segmental(
+        backbone(base, channels),
+        channels=channels,
+        classes=classes,
+        dropout=dropout,
+        consensus=consensus(kind, segments),
+    )
+
+
+@published("tsn_bninception", "tsn_resnet50", "tsn_resnet101", "tsn_mobilenetv2")
+def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
+    """Segments (b, s * c, h, w), or clips (b, c, s, h, w), to logits (b, k).
+
+    Keys of the authors (``base_model``, ``new_fc``) or of mmaction2 (ResNet). The channels of a
+    segment, 3 of colour or those of stacked flow, are read from the first convolution.
+    """
+    weights = read_weights(state_dict, layouts())
+    return load(
+        name,
+        lambda: network(
+            name.removeprefix("tsn_"),
+            classes=weights.rows("head.weight", 400),
+            channels=channels_of(weights.tensors),
+        ),
+        weights,
+    )
