@@ -38,7 +38,7 @@ def threshold_options() -> list[click.Option]:
     )
     return [
         option("--false-reject", "SHARE", promise, type=share),
-        option("--confidence", "SHARE", "Confidence of the promise.", type=share, default=0.95),
+        option("--confidence", "SHARE", "Confidence of the promise. [default: 0.95]", type=share),
         option("--review", "SHARE", "Good parts that may go to review besides.", type=some),
         option("--cost-escape", "COST", "By cost: of a missed defect, in any unit.", type=cost),
         option("--cost-reject", "COST", "By cost: of a rejected good part.", type=cost),
@@ -51,9 +51,11 @@ def threshold_options() -> list[click.Option]:
 
 
 def wishes(options: Mapping[str, Any], mm_per_px: float | None) -> dict[str, Any]:
-    """The arguments of ``Check.calibrate`` that these options mean."""
+    """The arguments of ``Check.calibrate`` that these options mean; empty if none was given."""
     names = ("false_reject", "confidence", "review", "cost_escape", "cost_reject", "cost_review")
-    asked = {name: options[name] for name in (*names, "prevalence")}
+    asked: dict[str, Any] = {
+        name: options[name] for name in (*names, "prevalence") if options[name] is not None
+    }
     sizes = {name: options[f"min_{name}"] for name in ("area", "length", "width")}
     if any(sizes.values()):
         from triscope.kernel.calibrate import RegionSize

@@ -127,7 +127,7 @@ command = FitGroup(
 
 
 def fit(name: str, cls: type, options: dict[str, Any]) -> int:
-    """Fit, save, calibrate, save again as the next version."""
+    """Fit, calibrate and save; where thresholds were wished, choose them for the next version."""
     from time import perf_counter
 
     from triscope.cli._settings import settings_from
@@ -137,10 +137,10 @@ def fit(name: str, cls: type, options: dict[str, Any]) -> int:
     out = options["output"] or default_output(options["data"])
     with progress() as report:
         check = _fitted(name, settings, out, options, report)
-        if check.held is not None and len(check.held):
-            check.calibrate(
-                **wishes(options, options["mm_per_px"]), workers=options["workers"], progress=report
-            )
+        asked = wishes(options, options["mm_per_px"])
+        if asked:
+            # The check is safe by now, with the lowest promise: a wish that fails loses nothing.
+            check.calibrate(**asked, workers=options["workers"], progress=report)
             check.save(out, why="calibrate")
     seconds = perf_counter() - start
     if options["as_json"]:

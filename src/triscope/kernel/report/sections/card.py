@@ -30,16 +30,16 @@ def card(of: Card) -> Section:
             facts["region above"] = f"{of.zones.pixel_above:.6g}, from {of.zones.min_area_px:g} px²"
     if of.mm_per_px:
         facts["scale"] = f"{of.mm_per_px:g} mm a pixel"
-    groups = [(name, _flat(getattr(of, name))) for name in GROUPS if getattr(of, name)]
+    groups = [(name, flat(getattr(of, name))) for name in GROUPS if getattr(of, name)]
     return section("card", "The check", facts=facts, groups=groups)
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     """Nested values as lines ``a.b: text``."""
     lines: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
-            lines += _flat(value, f"{before}{name}.")
+            lines += flat(value, f"{before}{name}.")
         else:
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             lines.append((before + name, text if len(text) < 300 else text[:300] + " …"))
