@@ -7,7 +7,8 @@ import pytest
 
 from triscope.segment.synth import Scene, scene
 from triscope.segment.synth.canvas import filled
-from triscope.segment.training.scenes import FEWEST_PX, LARGEST_SHARE, shares_of, usable_groups
+from triscope.segment.training.groups import FEWEST_PX, LARGEST_SHARE, usable_groups
+from triscope.segment.training.scenes import shares_of
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triscope.segment.frame import Frame
-from triscope.segment.synth import Scene, scene
-
-FEWEST_PX = 12  # masks below are left out
-LARGEST_SHARE = 0.9  # of the image; larger masks are left out, as published
+from triscope.segment.synth import scene
+from triscope.segment.training.groups import usable_groups
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,6 @@ def example(seed: int, scenes: Scenes) -> tuple[NDArray[np.float32], NDArray[np.
         chosen = rng.choice(usable, scenes.masks, replace=several)
         shares = [shares_of(made.mask(group)) for group in chosen]
     return Frame((scenes.side, scenes.side), scenes.side).pixels(made.image), np.stack(shares)
-
-
-def usable_groups(made: Scene) -> NDArray[np.int64]:
-    """Groups of a scene that are neither tiny nor all of it."""
-    areas = made.areas()
-    return np.flatnonzero((areas >= FEWEST_PX) & (areas <= LARGEST_SHARE * made.pieces.size))
 
 
 def shares_of(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

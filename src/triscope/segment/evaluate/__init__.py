@@ -1,0 +1,1 @@
+"""Evaluations: prompts, clicks, edges, proposals, instances, groups, annotators, data sets."""
