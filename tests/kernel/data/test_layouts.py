@@ -111,9 +111,9 @@ def test_folders_of_images_and_of_masks(tmp_path):
     assert data.layout == "masks"
     assert [s.label for s in data] == ["defect", "good", "defect", None]
     assert [s.mask is None for s in data] == [False, True, True, True]
-    assert "1 masks of another size than their image were left out: images/c.jpg" in told(data)
-    assert "1 images have no mask and stay without label: images/d.jpg" in told(data)
-    assert "1 masks belong to no image: masks/z.png" in told(data)
+    assert "masks of another size than their image were left out: 1 (images/c.jpg)" in told(data)
+    assert "images have no mask and stay without label: 1 (images/d.jpg)" in told(data)
+    assert "masks belong to no image: 1 (masks/z.png)" in told(data)
 
 
 def test_masks_in_matlab_files(tmp_path):
@@ -149,8 +149,8 @@ def test_voc_boxes_and_lists_of_splits(tmp_path):
     ]
     assert [s.label for s in data] == ["dent", "good", None]
     assert [s.split for s in data] == ["train", "test", None]
-    assert "1 names in the lists of splits have no image: lost" in told(data)
-    assert "1 images have no XML and stay without label: IMAGES/c.jpg" in told(data)
+    assert "names in the lists of splits have no image: 1 (lost)" in told(data)
+    assert "images have no XML and stay without label: 1 (IMAGES/c.jpg)" in told(data)
 
 
 def test_voc_that_counts_from_zero_is_taken_as_it_stands(tmp_path):
@@ -158,7 +158,7 @@ def test_voc_that_counts_from_zero_is_taken_as_it_stands(tmp_path):
     put(tmp_path / "a.xml", voc_xml("a.jpg", voc_object("x", (0, 2, 8, 9))))
     data = open_data(tmp_path)
     assert data[0].boxes[0].box == (0.0, 2.0, 8.0, 9.0)
-    assert "set counts pixels from 0" in told(data)
+    assert "corners count pixels from 0" in told(data)
 
 
 def coco(tmp_path, annotations, images=None, categories=None):

@@ -111,7 +111,7 @@ def test_a_copy_of_a_test_image_leaves_training_and_is_told(tmp_path):
     put(tmp_path / "test/good/was.png", same)
     data = disjoint(open_data(tmp_path))
     assert "train/good/copy.png" not in {s.name for s in data}
-    assert "1 images also stand in test and left train: train/good/copy.png" in data.problems
+    assert "images also stand in test and left train: 1 (train/good/copy.png)" in data.problems
 
 
 def test_groups_by_a_pattern_of_the_name():

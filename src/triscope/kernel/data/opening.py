@@ -12,6 +12,7 @@ import numpy as np
 
 from triscope.errors import EmptyData, UsageError
 from triscope.kernel.data.layouts import ORDER, layout
+from triscope.kernel.data.manifest import ENDINGS, read_manifest
 from triscope.kernel.data.sample import Dataset, Sample
 from triscope.kernel.data.source import file_system, is_address
 from triscope.kernel.data.tree import IMAGES, Tree, list_tree, suffix_of
@@ -19,6 +20,8 @@ from triscope.kernel.data.tree import IMAGES, Tree, list_tree, suffix_of
 
 def open_data(source: Any, layout: str | None = None) -> Dataset:
     """A data set from a folder, an archive, a glob, a list, an array or an fsspec address.
+
+    A list may also stand in a file (``.jsonl``, ``.csv``; see ``kernel.data.manifest``).
 
     The layout of a folder is recognised by its marks; ``layout`` names it where two would fit.
     Raises EmptyData where there is nothing to use.
@@ -41,6 +44,8 @@ def open_data(source: Any, layout: str | None = None) -> Dataset:
         return _from_glob(text)
     if suffix_of(text.split("::", 1)[0]) in IMAGES:
         return _from_list([source])
+    if suffix_of(text) in ENDINGS and not is_address(text):
+        return read_manifest(Path(text))
     return read_tree(list_tree(source), layout)
 
 

@@ -19,13 +19,14 @@ class Problems:
         """One more of this kind, seen at this place."""
         self.counts[kind] += 1
         places = self.places.setdefault(kind, [])
-        if len(places) < EXAMPLES and place not in places:
+        if place not in places[: EXAMPLES + 1]:
             places.append(place)
+            del places[EXAMPLES + 1 :]
 
     def told(self) -> tuple[str, ...]:
-        """One sentence a kind: ``3 boxes without area were left out: a.xml, b.xml``."""
+        """A line a kind: ``boxes without area were left out: 3 (a.xml, b.xml, …)``."""
         return tuple(
-            f"{count} {kind}: {', '.join(self.places[kind])}"
-            + (", …" if count > len(self.places[kind]) else "")
+            f"{kind}: {count} ({', '.join(self.places[kind][:EXAMPLES])}"
+            + (", …)" if len(self.places[kind]) > EXAMPLES else ")")
             for kind, count in self.counts.items()
         )

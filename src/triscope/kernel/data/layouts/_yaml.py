@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 KEY = re.compile(r"^names\s*:\s*(.*)$")
 ITEM = re.compile(r"^\s*-\s*(.+)$")
+QUOTED = r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\""
 PAIR = re.compile(r"^\s+['\"]?(\d+)['\"]?\s*:\s*(.+)$")
 
 
@@ -23,12 +25,12 @@ def names_of(text: str) -> tuple[str, ...]:
 
 def _inline(text: str) -> tuple[str, ...]:
     closing = "]" if text[0] == "[" else "}"
-    inside = text[1:].split(closing, 1)[0]
-    items = re.findall(r"'[^']*'|\"[^\"]*\"|[^,\n]+", inside)
+    inside = _until(text[1:], closing)
+    items = re.findall(rf"{QUOTED}|[^,\n]+", inside)
     words = [item.strip() for item in items if item.strip()]
     if text[0] == "[":
         return tuple(_plain(word) for word in words)
-    pairs = re.findall(r"['\"]?(\d+)['\"]?\s*:\s*('[^']*'|\"[^\"]*\"|[^,\n]+)", inside)
+    pairs = re.findall(rf"['\"]?(\d+)['\"]?\s*:\s*({QUOTED}|[^,\n]+)", inside)
     return _in_order([(int(key), _plain(name)) for key, name in pairs])
 
 
@@ -57,6 +59,24 @@ def _in_order(pairs: list[tuple[int, str]]) -> tuple[str, ...]:
 
 def _plain(word: str) -> str:
     word = word.strip()
-    if word[:1] in ("'", '"'):
-        return word[1:].split(word[0], 1)[0]
+    if match := re.match(QUOTED, word):
+        return _unquoted(match[0])
     return word.split(" #", 1)[0].strip()
+
+
+def _unquoted(word: str) -> str:
+    """A text in single quotes (two stand for one) or in double ones (escapes as in JSON)."""
+    if word[0] == "'":
+        return word[1:-1].replace("''", "'")
+    try:
+        return str(json.loads(word))
+    except ValueError:
+        return word[1:-1]
+
+
+def _until(text: str, closing: str) -> str:
+    """The text before a bracket that stands in no quotes."""
+    for match in re.finditer(rf"{QUOTED}|{re.escape(closing)}", text):
+        if match[0] == closing:
+            return text[: match.start()]
+    return text

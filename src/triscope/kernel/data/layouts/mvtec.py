@@ -19,13 +19,17 @@ TRUTH = "ground_truth"
 
 
 def recognise(tree: Tree) -> bool:
-    """``train/good`` is there, here or in each of the folders (categories) directly inside."""
-    return "train/good" in tree.folders or bool(_categories(tree))
+    """``train/good`` or ``test`` + ``ground_truth`` is here, or the former one folder down."""
+    return _is_set(tree) or bool(_categories(tree))
+
+
+def _is_set(tree: Tree) -> bool:
+    return "train/good" in tree.folders or {"test", TRUTH} <= tree.folders
 
 
 def read(tree: Tree) -> Dataset:
     """One sample an image; masks are found by the name of the image."""
-    if "train/good" not in tree.folders:
+    if not _is_set(tree) and _categories(tree):
         found = _categories(tree)
         raise DataError(
             f"{tree.root} holds {len(found)} sets in the MVTec layout: {', '.join(found[:20])}. "

@@ -87,7 +87,7 @@ def _count_from_zero(found: dict[str, Element], problems: Problems) -> bool:
         for item in root.iter("object"):
             try:
                 if 0 in _corners(item)[:2]:
-                    problems.add("set counts pixels from 0, not from 1 as VOC does", image)
+                    problems.add("corners count pixels from 0, not from 1 as VOC has it", image)
                     return True
             except ValueError:
                 continue

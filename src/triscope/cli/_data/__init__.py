@@ -1,0 +1,1 @@
+"""The commands of ``triscope data``, one a file."""
