@@ -13,17 +13,23 @@ NEAREST = 1e-6  # points behind the source, or this close to its centre, have no
 
 
 def warped(
-    sources: Float[Tensor, "s c h w"], warp: Warp, depth: float, size: tuple[int, int]
+    sources: Float[Tensor, "s c h w"],
+    warp: Warp,
+    depth: float,
+    size: tuple[int, int],
+    *,
+    corners: bool = True,
 ) -> Float[Tensor, "s c i j"]:
     """The sources as the reference would see them if everything lay on the plane at ``depth``.
 
-    Bilinear, zero outside; ``size`` (i, j) is that of the reference map.
+    Bilinear, zero outside; ``size`` (i, j) is that of the reference map. ``corners=False`` is the
+    reading of the same grid by published code that names no convention.
     """
     h, w = sources.shape[-2:]
     x, y = positions(warp, depth, size, sources.device)  # (s, i, j) each
     grid = torch.stack([2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1], -1)
     return F.grid_sample(
-        sources, grid.to(sources.dtype), mode="bilinear", padding_mode="zeros", align_corners=True
+        sources, grid.to(sources.dtype), mode="bilinear", padding_mode="zeros", align_corners=corners
     )
 
 

@@ -101,4 +101,4 @@ def _norm(x: Floats, scale: Floats, bias: Floats) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return 1 / (1 + np.exp(-x))
+    return np.asarray(1 / (1 + np.exp(-x)), np.float32)
