@@ -62,6 +62,35 @@ KNOWN: tuple[Official, ...] = (
         f"{_SAM}sam_vit_h_4b8939.pth",
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
+    Official(
+        "rmvsnet",
+        "RMVSNet-pretrained.pth",
+        "MIT",
+        "https://github.com/leejaeyong7/RMVSNet-Pytorch",
+        "544dca49d1ebc560615e2ea0ac6ef0101ab7489c46e92e4a3b591155f4eec331",
+        direct=False,
+    ),
+    Official(
+        "aa_rmvsnet",
+        "model_dtu_v2.ckpt",
+        "MIT",
+        "https://github.com/QT-Zhu/AA-RMVSNet/raw/main/checkpoints/model_dtu_v2.ckpt",
+        "4232dd8e405f9eb73bb869fb9cd4668a25454c5221e2a5b6a3b155de5853c8fc",
+    ),
+    Official(
+        "aa_rmvsnet_blended",
+        "model_blended_v2.ckpt",
+        "MIT",
+        "https://github.com/QT-Zhu/AA-RMVSNet/raw/main/checkpoints/model_blended_v2.ckpt",
+        "650340b20396f1e6fe3196bad23e3d32800eb864a037d76cc5b1f9415a86b2f9",
+    ),
+    Official(
+        "patchmatchnet",
+        "params_000007.ckpt",
+        "MIT",
+        "https://github.com/FangjinhuaWang/PatchmatchNet/raw/main/checkpoints/params_000007.ckpt",
+        "477b056c62355d82649cdd00a01086a34183ac11f2ce0ddabbf84efb0248d8d4",
+    ),
 )
 
 

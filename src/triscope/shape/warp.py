@@ -59,20 +59,6 @@ def centres_of(cam_T_world: ArrayLike) -> Floats:
     return -(np.swapaxes(poses[:, :3, :3], 1, 2) @ poses[:, :3, 3:])[..., 0]
 
 
-def scaled(K: ArrayLike, factor_x: float, factor_y: float | None = None) -> Floats:
-    """K (..., 3, 3) for images resized by these factors; pixel centres at integers.
-
-    The outer edges of the image stay where they are: ``cx' = (cx + 0.5) * factor - 0.5``.
-    """
-    resized = np.array(K, np.float64)
-    factor_y = factor_x if factor_y is None else factor_y
-    resized[..., 0, :2] *= factor_x
-    resized[..., 1, 1] *= factor_y
-    resized[..., 0, 2] = (resized[..., 0, 2] + 0.5) * factor_x - 0.5
-    resized[..., 1, 2] = (resized[..., 1, 2] + 0.5) * factor_y - 0.5
-    return resized
-
-
 def from_half_centres(K: ArrayLike) -> Floats:
     """K for pixel centres at integers, of one whose first pixel's centre is (0.5, 0.5)."""
     moved = np.array(K, np.float64)

@@ -39,9 +39,7 @@ class Deformable(nn.Module):
         rows, columns = self.p_conv(x).chunk(2, 1)
         offsets = torch.stack([rows, columns], 2).flatten(1, 2)  # (b, 18, h, w)
         mask = torch.sigmoid(self.m_conv(x))
-        return deform_conv2d(
-            x, offsets, self.conv.weight, self.conv.bias, padding=1, mask=mask
-        )
+        return deform_conv2d(x, offsets, self.conv.weight, self.conv.bias, padding=1, mask=mask)
 
 
 def deformable(channels: int) -> nn.Sequential:

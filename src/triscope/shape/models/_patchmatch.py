@@ -95,12 +95,12 @@ class Evaluation(nn.Module):
             total = total + similar * one[:, None]
             sum_of_weights = sum_of_weights + one[:, None]
         scores = self.similarity_net(total / sum_of_weights)
-        n, h = weight.shape[2:4]
-        near = sampled(scores, grid).unflatten(2, (n, h))  # (1, d, n, h, w)
+        n = weight.shape[2]
+        near = split(sampled(scores, grid), n)  # (1, d, n, h, w)
         return torch.softmax((near * weight).sum(2), 1), torch.cat(weights, 1)
 
     def _grouped(self, x: Float[Tensor, "1 c d h w"]) -> Float[Tensor, "1 g k d h w"]:
-        return x.unflatten(1, (self.groups, -1))
+        return x.reshape(1, self.groups, -1, *x.shape[2:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +191,10 @@ class PatchMatch(nn.Module):
     def _feature_weight(self, reference: Tensor, grid: Tensor) -> Float[Tensor, "1 n h w"]:
         """How alike the feature of each neighbour is to the one of its pixel."""
         h = reference.shape[-2]
-        near = sampled(reference, grid).unflatten(2, (-1, h))  # (1, c, n, h, w)
+        near = split(sampled(reference, grid), grid.shape[1] // h)  # (1, c, n, h, w)
         product = near * reference[:, :, None]
         return torch.sigmoid(
-            self.feature_weight_net(product.unflatten(1, (self.groups, -1)).mean(2))
+            self.feature_weight_net(product.reshape(1, self.groups, -1, *product.shape[2:]).mean(2))
         )
 
 
@@ -214,7 +214,7 @@ def warped_hypotheses(
     u, v = torch.where(behind, float(w), p[0]) / z, torch.where(behind, float(h), p[1]) / z
     grid = torch.stack([u / ((w - 1) / 2) - 1, v / ((h - 1) / 2) - 1], -1).view(1, n * h, w, 2)
     moved = F.grid_sample(source, grid, padding_mode="zeros", align_corners=True)
-    return moved.unflatten(2, (n, h))
+    return split(moved, n)
 
 
 def moved_grid(
@@ -223,7 +223,7 @@ def moved_grid(
     """The neighbours of all pixels, moved by the learned offsets, as a grid of m = n h rows."""
     h, w = offsets.shape[-2:]
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    moves = offsets.unflatten(1, (-1, 2))  # (1, n, 2, h, w): x, then y
+    moves = offsets.reshape(1, -1, 2, h, w)  # (1, n, 2, h, w): x, then y
     fixed = torch.tensor(places, dtype=offsets.dtype, device=offsets.device)[:, :, None, None]
     u = x.to(offsets) + fixed[None, :, 1] + moves[:, :, 0]
     v = y.to(offsets) + fixed[None, :, 0] + moves[:, :, 1]
@@ -236,12 +236,18 @@ def sampled(x: Float[Tensor, "1 c h w"], grid: Float[Tensor, "1 m k 2"]) -> Any:
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
+def split(x: Float[Tensor, "1 c m w"], n: int) -> Float[Tensor, "1 c n h w"]:
+    """Rows of n maps below each other, as n maps."""
+    return x.reshape(*x.shape[:2], n, -1, x.shape[3])
+
+
 def propagated(
     depths: Float[Tensor, "1 d h w"], ring: Float[Tensor, "1 m w 2"]
 ) -> Float[Tensor, "1 e h w"]:
     """The hypotheses and those of the neighbours, sorted."""
-    n, h = depths.shape[1:3]
-    others = sampled(depths[:, n // 2 : n // 2 + 1], ring)[0].unflatten(1, (-1, h))
+    n = depths.shape[1]
+    h = depths.shape[2]
+    others = split(sampled(depths[:, n // 2 : n // 2 + 1], ring), ring.shape[1] // h)[:, 0]
     return torch.cat([depths, others], 1).sort(1).values
 
 
@@ -255,7 +261,7 @@ def depth_weight(
     """How near the hypothesis of each neighbour is, in steps of the interval."""
     low, high = 1 / ends[1], 1 / ends[0]
     place = (1 / depths - low) / (high - low)
-    near = sampled(place, grid).unflatten(2, (neighbours, depths.shape[2]))
+    near = split(sampled(place, grid), neighbours)
     steps = (near - place[:, :, None]).abs() / interval
     return torch.sigmoid(4 - 2 * steps.clamp(0, 4))
 

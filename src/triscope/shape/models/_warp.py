@@ -29,7 +29,11 @@ def warped(
     x, y = positions(warp, depth, size, sources.device)  # (s, i, j) each
     grid = torch.stack([2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1], -1)
     return F.grid_sample(
-        sources, grid.to(sources.dtype), mode="bilinear", padding_mode="zeros", align_corners=corners
+        sources,
+        grid.to(sources.dtype),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=corners,
     )
 
 

@@ -6,25 +6,49 @@ ICCV 2021. Features have the size of the (small) image that goes in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.kernel.config import require
 from triscope.kernel.nn.published import load_published
+from triscope.kernel.results import Depth
 from triscope.shape.models._aggregation import FeatNet, InterView
 from triscope.shape.models._layers import group_norm, padded_to
 from triscope.shape.models._sweep import Running
 from triscope.shape.models._warp import warped
+from triscope.shape.stereo import at_scale, flatness, read_weights, standardised
 from triscope.shape.sweep import Swept
+from triscope.shape.sweep.answer import depth_between
 from triscope.shape.warp import Warp, warp_of
 
 State = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of section 4."""
+
+    weights: str = ""  # file of weights; empty: the official ones (DTU)
+    planes: int = 192  # depth planes of a sweep
+    shrink: int = 4  # the image is resized by so much before the network, which keeps its size
+    between: bool = True  # depth between the planes, by a parabola through three scores
+
+    def __post_init__(self) -> None:
+        """Raise BadSettings for a number out of its range."""
+        require(
+            self,
+            planes=(self.planes >= 2, "2 or more"),
+            shrink=(self.shrink >= 1, "1 or more"),
+        )
 
 
 class ConvLSTM(nn.Module):
@@ -144,8 +168,41 @@ class AARMVSNet(nn.Module):
         return ((1 + self.omega(difference)) * difference).mean(0)
 
 
+@model("aa_rmvsnet", answers="Depth")
+class AaRmvsnet:
+    """Depth at a quarter of the size of the image."""
+
+    def __init__(self, settings: Settings = Settings(), network: AARMVSNet | None = None) -> None:
+        self.settings = settings
+        if network is None:
+            network = build("aa_rmvsnet", read_weights("aa_rmvsnet", settings.weights))
+        self._network = network.eval()
+
+    def network(self) -> AARMVSNet:
+        """The network."""
+        return self._network
+
+    @torch.no_grad()
+    def prepare(self, image: Any) -> Float[Tensor, "32 i j"]:
+        """Features of one RGB image, shrunk."""
+        h, w = (max(4, round(side / self.settings.shrink)) for side in image.shape[:2])
+        small = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
+        unit = torch.from_numpy(standardised(np.asarray(small, np.uint8), bgr=False))
+        return self._network.features(unit[None])[0]
+
+    def match(self, prepared: Sequence[Any], K: Any, cam_T_world: Any, depths: Any) -> Depth:
+        """See :class:`triscope.shape.stereo.Stereo`."""
+        small = at_scale(K, self.settings.shrink)
+        warp = warp_of(small, cam_T_world)
+        swept = self._network.sweep(torch.stack(list(prepared)), warp, depths)
+        offset = swept.offset() * self.settings.between
+        values = depth_between(np.asarray(depths), swept.index, offset)
+        flat = flatness(swept.probability, len(depths))
+        return Depth(values, swept.probability, small[0], flat)
+
+
 @published("aa_rmvsnet", "aa_rmvsnet_as_run")
-def build(name: str, state_dict: Mapping[str, Tensor]) -> AARMVSNet:
+def build(name: str, state_dict: Mapping[str, Any]) -> AARMVSNet:
     """The network with the published weights; ``as_run`` with the sampling of newer PyTorch."""
     tensors = state_dict.get("model", state_dict)
-    return load_published(name, AARMVSNet(corners=name == "aa_rmvsnet"), tensors)  # type: ignore[arg-type]
+    return load_published(name, AARMVSNet(corners=name == "aa_rmvsnet"), tensors)

@@ -7,7 +7,9 @@ at test time does so here, so that an answer depends on its own volume only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,15 +18,31 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.kernel.config import require
 from triscope.kernel.nn.published import load_published
-from triscope.shape.models._features import UNetDS2GN
+from triscope.kernel.results import Depth
+from triscope.shape.models._features import SCALE, UNetDS2GN
 from triscope.shape.models._layers import same_padding
 from triscope.shape.models._warp import variance, warped
 from triscope.shape.models.rmvsnet import quarter
+from triscope.shape.stereo import at_scale, flatness, read_weights, standardised
 from triscope.shape.warp import Warp, warp_of
 
 MULTIPLE = 8  # of planes, rows and columns: the U-Net halves three times
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of section 4."""
+
+    weights: str = ""  # file of weights; empty: the small ones of Triscope
+    refine: bool = False  # whether the weights hold the refinement of section 3.4
+    planes: int = 192  # depth planes of the volume
+
+    def __post_init__(self) -> None:
+        """Raise BadSettings for a number out of its range."""
+        require(self, planes=(self.planes >= 4, "4 or more"))
 
 
 class Same3d(nn.Conv3d):
@@ -108,13 +126,16 @@ class Refinement(nn.Module):
                     nn.BatchNorm2d(b, affine=False, track_running_stats=False),
                     nn.ReLU(inplace=True),
                 )
-                for a, b in zip(widths[:-1], widths[1:], strict=True)
+                for a, b in itertools.pairwise(widths)
             ),
             nn.Conv2d(32, 1, 3, padding=1, bias=False),
         )
 
     def forward(
-        self, image: Float[Tensor, "b 3 h w"], depth: Float[Tensor, "b i j"], ends: tuple[float, ...]
+        self,
+        image: Float[Tensor, "b 3 h w"],
+        depth: Float[Tensor, "b i j"],
+        ends: tuple[float, ...],
     ) -> Float[Tensor, "b i j"]:
         near, far = ends
         small = F.interpolate(image, depth.shape[-2:], mode="bilinear", align_corners=False)
@@ -149,9 +170,7 @@ class MVSNet(nn.Module):
     ) -> Float[Tensor, "d h w"]:
         """The scores (negated regularised costs) of all planes; differentiable."""
         size = (features.shape[-2], features.shape[-1])
-        costs = [
-            variance(features[0], warped(features[1:], warp, float(d), size)) for d in depths
-        ]
+        costs = [variance(features[0], warped(features[1:], warp, float(d), size)) for d in depths]
         return -self.regulariser(torch.stack(costs, 1)[None])[0]
 
     def depth(
@@ -184,9 +203,39 @@ def expected(
     return index, sum((share.gather(0, i[None])[0] for i in four), torch.zeros_like(index))
 
 
+@model("mvsnet", answers="Depth")
+class Mvsnet:
+    """Depth at a quarter of the size of the image; memory grows with the planes."""
+
+    def __init__(self, settings: Settings = Settings(), network: MVSNet | None = None) -> None:
+        self.settings = settings
+        if network is None:
+            name = "mvsnet_refined" if settings.refine else "mvsnet"
+            network = build(name, read_weights(name, settings.weights))
+        self._network = network.eval()
+
+    def network(self) -> MVSNet:
+        """The network."""
+        return self._network
+
+    @torch.no_grad()
+    def prepare(self, image: Any) -> tuple[Tensor, Tensor]:
+        """The standardised image and its features."""
+        unit = torch.from_numpy(standardised(image, bgr=True))
+        return unit, self._network.feature_extractor(unit[None])[0]
+
+    @torch.no_grad()
+    def match(self, prepared: Sequence[Any], K: Any, cam_T_world: Any, depths: Any) -> Depth:
+        """See :class:`triscope.shape.stereo.Stereo`."""
+        small = at_scale(K, SCALE)
+        features = torch.stack([features for _, features in prepared])
+        image = prepared[0][0][None]
+        depth, share = self._network.depth(image, features, warp_of(small, cam_T_world), depths)
+        flat = flatness(share.numpy(), len(depths) // 4)  # four planes count together
+        return Depth(depth.numpy(), share.clamp(0, 1).numpy(), small[0], flat)
+
+
 @published("mvsnet", "mvsnet_refined")
 def build(name: str, state_dict: Mapping[str, Tensor]) -> MVSNet:
     """The network, or the one with the refinement, with these weights."""
     return load_published(name, MVSNet(refine=name.endswith("refined")), state_dict)
-
-

@@ -6,7 +6,8 @@ CVPR 2021. The depth has the size of the image; hypotheses start at random, from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
 from triscope.kernel.nn.published import load_published
+from triscope.kernel.results import Depth
 from triscope.shape.models._patchmatch import ConvBnReLU, PatchMatch, Views
+from triscope.shape.stereo import read_weights
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is left to choose; the rest is in the weights."""
+
+    weights: str = ""  # file of weights; empty: the official ones (DTU)
+    seed: int = 0  # of the first hypotheses
+
 
 # Per scale, from half size to an eighth: the published numbers.
 STAGES: tuple[dict[str, Any], ...] = (
@@ -72,7 +84,11 @@ class Refinement(nn.Module):
         self.res = nn.Conv2d(8, 1, 3, padding=1, bias=False)
 
     def forward(
-        self, image: Float[Tensor, "1 3 h w"], depth: Float[Tensor, "1 1 i j"], near: float, far: float
+        self,
+        image: Float[Tensor, "1 3 h w"],
+        depth: Float[Tensor, "1 1 i j"],
+        near: float,
+        far: float,
     ) -> Float[Tensor, "1 1 h w"]:
         unit = (depth - near) / (far - near)
         up = F.relu(self.bn(self.deconv(self.conv2(self.conv1(unit)))))
@@ -114,11 +130,24 @@ class PatchmatchNet(nn.Module):
         seed: int = 0,
     ) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
         """Depth and confidence at the size of the images, between ``near`` and ``far``."""
-        generator = torch.Generator(device=images.device).manual_seed(seed)
-        h, w = images.shape[-2:]
         resized, K = to_multiples_of_8(images, np.array(K, np.float64))
         levels = [self.feature(image[None]) for image in resized]
+        size = (images.shape[-2], images.shape[-1])
         ends = (float(near), float(far))
+        return self.from_levels(resized[:1], levels, K, cam_T_world, ends, size, seed)
+
+    def from_levels(
+        self,
+        image: Float[Tensor, "1 3 i j"],
+        levels: Sequence[list[Tensor]],
+        K: Any,
+        cam_T_world: Any,
+        ends: tuple[float, float],
+        size: tuple[int, int],
+        seed: int,
+    ) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+        """The same from the feature pyramids of all views and the image of the reference."""
+        generator = torch.Generator(device=image.device).manual_seed(seed)
         depth = weights = share = None
         for i in (2, 1, 0):
             views = _views([level[i] for level in levels], K, cam_T_world, 0.5 ** (i + 1))
@@ -127,10 +156,11 @@ class PatchmatchNet(nn.Module):
             if i:
                 depth = F.interpolate(depth, scale_factor=2)
                 weights = F.interpolate(weights, scale_factor=2)
-        full = self.upsample_net(resized[:1], depth, *ends)
-        if full.shape[-2:] != (h, w):
-            full = F.interpolate(full, (h, w), mode="bilinear", align_corners=False)
-        return full[0, 0], F.interpolate(confidence(share), (h, w))[0, 0]
+        assert depth is not None and share is not None
+        full = self.upsample_net(image, depth, *ends)
+        if full.shape[-2:] != size:
+            full = F.interpolate(full, size, mode="bilinear", align_corners=False)
+        return full[0, 0], F.interpolate(confidence(share), size)[0, 0]
 
 
 def confidence(share: Float[Tensor, "1 d h w"]) -> Float[Tensor, "1 1 h w"]:
@@ -154,6 +184,55 @@ def to_multiples_of_8(
     K[:, 1] *= rows / h
     size = (rows, columns)
     return F.interpolate(images, size, mode="bilinear", align_corners=False), K
+
+
+@model("patchmatchnet", answers="Depth")
+class Patchmatchnet:
+    """Depth at the size of the image."""
+
+    def __init__(
+        self, settings: Settings = Settings(), network: PatchmatchNet | None = None
+    ) -> None:
+        self.settings = settings
+        if network is None:
+            network = build("patchmatchnet", read_weights("patchmatchnet", settings.weights))
+        self._network = network.eval()
+
+    def network(self) -> PatchmatchNet:
+        """The network."""
+        return self._network
+
+    @torch.no_grad()
+    def prepare(self, image: Any) -> _Prepared:
+        """The image in [0, 1], stretched to multiples of 8, and its feature pyramid."""
+        plain = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None] / 255.0
+        stretched, change = to_multiples_of_8(plain, np.eye(3)[None])
+        return _Prepared(stretched, self._network.feature(stretched), change[0], image.shape[:2])
+
+    @torch.no_grad()
+    def match(self, prepared: Sequence[Any], K: Any, cam_T_world: Any, depths: Any) -> Depth:
+        """See :class:`triscope.shape.stereo.Stereo`; the ends of ``depths`` are the range."""
+        stretched = np.stack([p.change @ one for p, one in zip(prepared, K, strict=True)])
+        ends = (float(np.min(depths)), float(np.max(depths)))
+        values, share = self._network.from_levels(
+            prepared[0].image,
+            [p.levels for p in prepared],
+            stretched,
+            cam_T_world,
+            ends,
+            prepared[0].size,
+            self.settings.seed,
+        )
+        values = values.clamp(*ends)
+        return Depth(values.numpy(), share.clamp(0, 1).numpy(), np.array(K, np.float64)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    image: Tensor
+    levels: list[Tensor]
+    change: Any  # (3, 3): K of the stretched image is change @ K
+    size: tuple[int, int]
 
 
 @published("patchmatchnet")

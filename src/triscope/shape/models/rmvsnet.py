@@ -7,7 +7,7 @@ Inference, CVPR 2019. ``form="released"`` is the network of the published code a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,13 +16,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
 from triscope.kernel.config import require
 from triscope.kernel.nn.published import load_published
+from triscope.kernel.results import Depth
 from triscope.shape.models._features import SCALE, UNetDS2GN, UniNetDS2
 from triscope.shape.models._gru import GruRegulariser
 from triscope.shape.models._warp import variance, warped
+from triscope.shape.stereo import at_scale, flatness, read_weights, standardised
 from triscope.shape.sweep import Swept, sweep
+from triscope.shape.sweep.answer import depth_between
 from triscope.shape.warp import Warp, from_half_centres, warp_of
 
 
@@ -31,12 +34,19 @@ class Settings:
     """The numbers of section 4 and of the released scripts."""
 
     form: Literal["released", "paper"] = "released"  # network of the code, or of the paper
-    weights: str = ""  # file of weights; empty: the small ones that come with Triscope
+    weights: str = ""  # file of weights; empty: the small ones of Triscope, else the official ones
     planes: int = 192  # depth planes of a sweep
+    between: bool = True  # depth between the planes, by a parabola through three scores
+    threads: int = 1  # of the compiled sweep
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the compiled sweep
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
-        require(self, planes=(self.planes >= 2, "2 or more"))
+        require(
+            self,
+            planes=(self.planes >= 2, "2 or more"),
+            threads=(self.threads >= 1, "1 or more"),
+        )
 
 
 class RMVSNet(GruRegulariser):
@@ -76,11 +86,16 @@ class RMVSNet(GruRegulariser):
         return torch.cat([self.feature_extractor(image[None]) for image in images])
 
     def sweep(
-        self, features: Float[Tensor, "n 32 h w"], K: Any, cam_T_world: Any, depths: Any
+        self,
+        features: Float[Tensor, "n 32 h w"],
+        K: Any,
+        cam_T_world: Any,
+        depths: Any,
+        **options: Any,
     ) -> Swept:
         """The sweep over cached features; ``K`` belongs to them, pixel centres at integers."""
         warp = warp_of(_array(K), _array(cam_T_world))
-        return sweep(features.detach(), warp, _array(depths), self)
+        return sweep(features.detach(), warp, _array(depths), self, **options)
 
     def scores(
         self, features: Float[Tensor, "n 32 h w"], warp: Warp, depths: Any
@@ -93,6 +108,44 @@ class RMVSNet(GruRegulariser):
             score, states = self.plane(-variance(features[0], others)[None], states)
             scores.append(score)
         return torch.cat(scores)
+
+
+@model("rmvsnet", answers="Depth")
+class Rmvsnet:
+    """Depth at a quarter of the size of the image."""
+
+    def __init__(self, settings: Settings = Settings(), network: RMVSNet | None = None) -> None:
+        self.settings = settings
+        if network is None:
+            name = "rmvsnet" if settings.form == "released" else "rmvsnet_paper"
+            network = build(name, read_weights(name, settings.weights))
+        self._network = network.eval()
+
+    def network(self) -> RMVSNet:
+        """The network."""
+        return self._network
+
+    @torch.no_grad()
+    def prepare(self, image: Any) -> Float[Tensor, "32 i j"]:
+        """Features of one RGB image, uint8 (h, w, 3)."""
+        unit = torch.from_numpy(standardised(image, bgr=True))
+        return self._network.features(unit[None])[0]
+
+    def match(self, prepared: Sequence[Any], K: Any, cam_T_world: Any, depths: Any) -> Depth:
+        """See :class:`triscope.shape.stereo.Stereo`."""
+        small = at_scale(K, SCALE)
+        swept = self._network.sweep(
+            torch.stack(list(prepared)), small, cam_T_world, depths, **self._options()
+        )
+        offset = swept.offset() * self.settings.between
+        values = depth_between(np.asarray(depths), swept.index, offset)
+        flat = flatness(swept.probability, len(depths))
+        return Depth(values, swept.probability, small[0], flat)
+
+    def _options(self) -> dict[str, Any]:
+        half = self.settings.precision == "bf16"
+        chosen = {"form": "native", "precision": "bf16"} if half else {}
+        return {"threads": self.settings.threads, **chosen}
 
 
 def quarter(K: Any) -> Any:

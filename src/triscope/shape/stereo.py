@@ -1,0 +1,82 @@
+"""Depth of one view from its neighbours: what every stereo model answers, and by whom.
+
+A model is prepared once an image (features are cached: each view serves several references) and
+matches prepared views. Cameras are given for the images as they are: ``K`` with pixel centres at
+integers, ``cam_T_world`` with the reference first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triscope.errors import WeightsMissing
+from triscope.kernel import catalogue, config, weights
+from triscope.kernel.geometry.cameras import resize_K
+from triscope.kernel.results import Depth
+
+FLAT = 3.0  # a probability below so many times that of a guess tells nothing
+OWN = Path(__file__).with_name("weights")  # small weights that travel with the package
+
+
+class Stereo(Protocol):
+    """A model that answers Depth."""
+
+    settings: Any
+
+    def prepare(self, image: NDArray[np.uint8]) -> Any:
+        """All that is computed from one image alone: RGB uint8 (h, w, 3) in."""
+
+    def match(
+        self, prepared: Sequence[Any], K: Any, cam_T_world: Any, depths: NDArray[np.float64]
+    ) -> Depth:
+        """Depth of the first view from the others; ``depths`` are the planes, nearest first."""
+
+
+def stereo(name: str, settings: Any = None) -> Stereo:
+    """The stereo model of that name; ``settings`` is its Settings or a mapping of some values."""
+    cls = catalogue.load(name)
+    if settings is None or isinstance(settings, Mapping):
+        settings = config.build(catalogue.settings_class(name), settings or {})
+    model: Stereo = cls(settings)
+    return model
+
+
+def read_weights(name: str, file: str) -> Mapping[str, Any]:
+    """Weights from a file (safetensors or torch), else of the package, else the official ones.
+
+    Raises WeightsMissing naming the places that were looked at.
+    """
+    own = OWN / f"{name}.safetensors"
+    path = Path(file) if file else own if own.is_file() else weights.locate(name)
+    if not path.is_file():
+        raise WeightsMissing(f"weights={str(path)!r}: there is no such file.")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    found: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return found
+
+
+def at_scale(K: Any, scale: int) -> NDArray[np.float64]:
+    """K (..., 3, 3) of maps that are ``scale`` times smaller than the image."""
+    return np.stack([resize_K(one, (scale, scale), (1, 1)) for one in np.asarray(K, np.float64)])
+
+
+def flatness(probability: NDArray[np.float32], planes: int) -> float:
+    """Share of pixels whose best plane is hardly more probable than any other."""
+    return float((probability < FLAT / planes).mean())
+
+
+def standardised(image: NDArray[np.uint8], *, bgr: bool) -> NDArray[np.float32]:
+    """(x - mean) / (std + 1e-8) a channel, (3, h, w)."""
+    x = image[..., ::-1].astype(np.float32) if bgr else image.astype(np.float32)
+    unit = (x - x.mean((0, 1))) / (x.std((0, 1)) + 1e-8)
+    return np.ascontiguousarray(unit.transpose(2, 0, 1), np.float32)
