@@ -77,7 +77,7 @@ class Tap(nn.Module):
 
     def pad_as_tensorflow(self) -> None:
         """Strided convolutions pad as TensorFlow's ``SAME`` from now on: more behind."""
-        _replace_strided(self.net)
+        replace_strided(self.net)
         self.pads_as_tensorflow.fill_(True)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
@@ -125,23 +125,29 @@ def tap(backbone: str, weights: str = "", layers: Sequence[int] = ()) -> Tap:
             )
         net = Scattering(layers)
         return Tap(net, backbone, net.layers, net.channels, net.strides)
-    _check_name(backbone)
-    if _EMPTY.get():
-        return _finish(_create(backbone), backbone, layers)
-    if weights.startswith("random:"):
-        return _finish(_random(backbone, weights), backbone, layers)
-    path = Path(weights) if weights else official.found(f"{backbone}.safetensors")
-    if path is None:
-        return _finish(_download(backbone), backbone, layers)
-    state = read_weights(path)
-    classes = _classes(backbone, state)
-    net = _create(backbone, num_classes=classes)
-    _load(net, state, backbone, path)
-    if classes != _TENSORFLOW_CLASSES:
+    net, ported = backbone_of(backbone, weights)
+    if not ported:
         return _finish(net, backbone, layers)
     made = _finish(net, backbone, layers, mean=(0.5,) * 3, std=(0.5,) * 3)
     made.pad_as_tensorflow()
     return made
+
+
+def backbone_of(backbone: str, weights: str = "") -> tuple[Any, bool]:
+    """The whole timm model with its weights (see ``tap``), and whether it is from TensorFlow."""
+    _check_name(backbone)
+    if _EMPTY.get():
+        return _create(backbone), False
+    if weights.startswith("random:"):
+        return _random(backbone, weights), False
+    path = Path(weights) if weights else official.found(f"{backbone}.safetensors")
+    if path is None:
+        return _download(backbone), False
+    state = read_weights(path)
+    classes = _classes(backbone, state)
+    net = _create(backbone, num_classes=classes)
+    _load(net, state, backbone, path)
+    return net, classes == _TENSORFLOW_CLASSES
 
 
 @contextmanager
@@ -305,10 +311,11 @@ def _middle(strides: Sequence[int]) -> tuple[int, ...]:
     return tuple(chosen) or tuple(range(len(strides)))[-2:]
 
 
-def _replace_strided(parent: nn.Module) -> None:
+def replace_strided(parent: nn.Module) -> None:
+    """Strided convolutions pad as TensorFlow's ``SAME``: more behind than before."""
     conv2d_same = importlib.import_module("timm.layers").Conv2dSame
     for name, child in parent.named_children():
-        _replace_strided(child)
+        replace_strided(child)
         if type(child) is nn.Conv2d and max(child.stride) > 1 and max(child.kernel_size) > 1:
             bias = child.bias is not None
             same = conv2d_same(

@@ -1,0 +1,333 @@
+"""The two-stage detector that DDN, Faster R-CNN and HyperNet are compositions of."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from triscope.errors import BadSettings
+from triscope.kernel.config import require
+from triscope.kernel.nn.stages import Stages
+from triscope.surface.models import _roi, _rpn
+from triscope.surface.models._distillation import Parts
+
+RATIOS = (1.0, 0.5, 2.0)  # height : width of the anchors
+# One batch: "images" float32 (b, 3, h, w); "boxes" and "labels", a list of (n, 4) xyxy in pixels
+# of the input and one of (n,) from 0 on, an image each.
+Batch = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all two-stage detectors are told; the defaults are the published ones of DDN."""
+
+    classes: tuple[str, ...] = ()  # names of the defects; empty: those of the data
+    backbone: str = "resnet50"  # any timm backbone of four stages
+    weights: str = ""  # its file; random:SEED for tests; empty: the weights folder, or timm's
+    norm: Literal["frozen", "batch"] = "frozen"  # whether its batch norms keep their statistics
+    size: int = 600  # pixels of a side of the input (published: of the short side)
+    anchors: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)  # square roots of the areas
+    proposals: int = 300  # regions an image that are looked at
+    sampled_anchors: int = 128  # anchors an image in the loss of the proposals
+    sampled_regions: int = 64  # regions an image in the loss of the detector
+    balance: float = 2.0  # weight of the box losses (lambda)
+    threshold: float = 0.05  # score from which a detection is answered
+    training: Literal["joint", "five_steps"] = "five_steps"  # all at once, or as published
+    steps: int = 300_000  # updates, of all phases together
+    batch: int = 1  # images an update
+    learning_rate: float = 1e-3  # of stochastic gradient descent
+    momentum: float = 0.9  # of stochastic gradient descent
+    weight_decay: float = 1e-4  # of stochastic gradient descent
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"  # rule of the updates
+    schedule: Literal["constant", "cosine", "drop"] = "drop"  # drop: a tenth after drop_at
+    drop_at: float = 2 / 3  # share of the steps before the drop
+    warm_up: int = 0  # steps in which the learning rate grows
+    clip: float = 10.0  # largest norm of the gradient
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # numbers of the forward pass
+    ema: float = 0.0  # decay of the running mean of the weights that is kept; 0: none
+    seed: int = 0  # of new layers, sampling and augmentation
+
+    def __post_init__(self) -> None:
+        """Raise BadSettings for a number out of its range."""
+        require(
+            self,
+            size=(self.size >= 64, "64 or more"),
+            anchors=(bool(self.anchors) and min(self.anchors) > 0, "sides above 0"),
+            proposals=(self.proposals >= 1, "1 or more"),
+            sampled_anchors=(self.sampled_anchors >= 2, "2 or more"),
+            sampled_regions=(self.sampled_regions >= 2, "2 or more"),
+            balance=(self.balance > 0, "a number above 0"),
+            threshold=(0 <= self.threshold < 1, "a score in [0, 1)"),
+            steps=(self.steps >= 1, "1 or more"),
+            batch=(self.batch >= 1, "1 or more"),
+            learning_rate=(self.learning_rate > 0, "a number above 0"),
+            drop_at=(0 < self.drop_at <= 1, "a share in (0, 1]"),
+        )
+
+    def must_name_classes(self) -> int:
+        """How many classes there are; BadSettings where none is named."""
+        if not self.classes:
+            raise BadSettings(
+                "classes is empty: fit() fills it from the labels of the data. "
+                "Name them to build a detector by hand: classes=scratch,dent."
+            )
+        return len(self.classes)
+
+    @property
+    def proposing(self) -> _rpn.Proposing:
+        """The settings of the region proposals."""
+        return _rpn.Proposing(
+            before=max(1000, 2 * self.proposals),
+            after=self.proposals,
+            sampled=self.sampled_anchors,
+        )
+
+    @property
+    def detecting(self) -> _roi.Detecting:
+        """The settings of the heads."""
+        return _roi.Detecting(
+            sampled=self.sampled_regions, balance=self.balance, threshold=self.threshold
+        )
+
+
+class TwoStage(nn.Module):
+    """Backbone, neck, region proposals, heads."""
+
+    def __init__(
+        self,
+        *,
+        stages: Stages,
+        upto: int,
+        neck: nn.Module,
+        rpn: _rpn.RegionProposals,
+        head: nn.Module,
+        classes: int,
+        proposing: _rpn.Proposing,
+        detecting: _roi.Detecting,
+    ) -> None:
+        super().__init__()
+        self.stages, self.upto = stages, upto
+        self.neck, self.rpn, self.head = neck, rpn, head
+        self.names = nn.Linear(int(neck.out), classes)  # of whole images: the first phase
+        self.proposing, self.detecting = proposing, detecting
+        self.frozen: tuple[str, ...] = ()
+
+    def train(self, mode: bool = True) -> TwoStage:
+        """Training mode for the parts that learn in this phase."""
+        super().train(mode)
+        for name in self.frozen:
+            getattr(self, name).eval()
+        return self
+
+    def freeze(self, *names: str) -> None:
+        """These parts stay as they are; all others learn."""
+        self.frozen = names
+        for name in ("stages", "neck", "rpn", "head", "names"):
+            getattr(self, name).requires_grad_(name not in names)
+        if self.stages.norm == "frozen":
+            for module in self.stages.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.requires_grad_(False)
+
+    def maps(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c _ _"]]:
+        """What regions are proposed and pooled from."""
+        return list(self.neck(self.stages(images, self.upto)))
+
+    def forward(
+        self, images: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b d 4"], Tensor, Float[Tensor, "b d"]]:
+        """Boxes in pixels of the input, classes and scores, best first; score 0: nothing more."""
+        size = (images.shape[-2], images.shape[-1])
+        maps = self.maps(images)
+        boxes, scores = _rpn.propose(*self.rpn(maps, size), size, self.proposing)
+        answer = self.head(maps, _roi.regions_of(boxes), size)
+        return _roi.detect(answer, boxes, scores, size, self.detecting)
+
+    def proposals(
+        self, images: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b p 4"], Float[Tensor, "b p"]]:
+        """Regions that may hold something, best first; score -1: nothing more."""
+        size = (images.shape[-2], images.shape[-1])
+        return _rpn.propose(*self.rpn(self.maps(images), size), size, self.proposing)
+
+
+def image_losses(net: TwoStage, batch: Batch) -> dict[str, Tensor]:
+    """Phase 1: which defect covers most of the image."""
+    rows, wanted = [], []
+    for i, (boxes, labels) in enumerate(zip(batch["boxes"], batch["labels"], strict=True)):
+        if len(labels):
+            area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+            cover = torch.zeros(net.names.out_features, device=area.device)
+            wanted.append(cover.index_add(0, labels, area).argmax())
+            rows.append(i)
+    pooled = net.maps(batch["images"])[0].mean((2, 3))
+    logits = net.names(pooled)
+    if not rows:
+        return {"loss": logits.sum() * 0}
+    return {"loss": F.cross_entropy(logits[rows], torch.stack(wanted))}
+
+
+def proposal_losses(net: TwoStage, batch: Batch) -> dict[str, Tensor]:
+    """Phases 2 and 4: the region proposals."""
+    size = (batch["images"].shape[-2], batch["images"].shape[-1])
+    answer = net.rpn(net.maps(batch["images"]), size)
+    return _proposal_losses(net, answer, batch)
+
+
+def head_losses(net: TwoStage, batch: Batch, proposer: TwoStage) -> dict[str, Tensor]:
+    """Phases 3 and 5: the heads, on the regions that a trained net proposes."""
+    images = batch["images"]
+    with torch.no_grad():
+        boxes, _ = proposer.proposals(images)
+    return _head_losses(net, net.maps(images), boxes, batch)
+
+
+def joint_losses(net: TwoStage, batch: Batch) -> dict[str, Tensor]:
+    """Everything at once (approximate joint training: no gradient through the regions)."""
+    images = batch["images"]
+    size = (images.shape[-2], images.shape[-1])
+    maps = net.maps(images)
+    answer = net.rpn(maps, size)
+    first = _proposal_losses(net, answer, batch)
+    with torch.no_grad():
+        boxes, _ = _rpn.propose(*answer, size, net.proposing)
+    second = _head_losses(net, maps, boxes, batch)
+    return {**first, **second, "loss": first["loss"] + second["loss"]}
+
+
+def _proposal_losses(net: TwoStage, answer: Any, batch: Batch) -> dict[str, Tensor]:
+    score, place = _rpn.losses(*answer, batch["boxes"], net.proposing)
+    loss = score + net.detecting.balance * place
+    return {"loss": loss, "objectness": score, "proposal_box": place}
+
+
+def _head_losses(
+    net: TwoStage, maps: list[Tensor], boxes: Tensor, batch: Batch
+) -> dict[str, Tensor]:
+    size = (batch["images"].shape[-2], batch["images"].shape[-1])
+    how = net.detecting
+    regions, labels, targets = _roi.teach(boxes, batch["boxes"], batch["labels"], how)
+    score, place = _roi.losses(net.head(maps, regions, size), labels, targets, how)
+    return {"loss": score + how.balance * place, "class": score, "box": place}
+
+
+class Phase:
+    """One step of a training: what learns, from which losses, for which share of the steps."""
+
+    def __init__(self, name: str, detector: Detector, share: float) -> None:
+        self.name, self.detector, self.share = name, detector, share
+
+    def begin(self) -> None:
+        """Called before the training of this phase: chooses what learns."""
+        self.detector.begin(self.name)
+
+    def network(self) -> nn.Module:
+        """What learns in this phase."""
+        return self.detector.learning(self.name)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of this phase."""
+        return self.detector.losses_of(self.name, batch)
+
+
+FIVE: Sequence[tuple[str, float]] = (
+    ("1_classify", 0.2),
+    ("2_propose", 0.2),
+    ("3_detect", 0.3),
+    ("4_tune_proposals", 0.15),
+    ("5_tune_detector", 0.15),
+)
+FROZEN = {
+    "joint": ("names",),
+    "1_classify": ("rpn", "head"),
+    "2_propose": ("head", "names"),
+    "3_detect": ("rpn", "names"),
+    "4_tune_proposals": ("stages", "neck", "head", "names"),
+    "5_tune_detector": ("stages", "neck", "rpn", "names"),
+}
+
+
+class Detector:
+    """A two-stage detector that learns from boxes; DDN and its baselines differ by their parts."""
+
+    name = ""
+
+    def __init__(self, settings: Any, net: TwoStage) -> None:
+        self.settings = settings
+        self.parts = Parts(frozen={}, learned={"net": net})
+        self.net = net
+        self.proposer: TwoStage | None = None  # between the phases 2 and 4
+        net.freeze(*FROZEN["joint"])
+
+    def phases(self) -> list[Phase]:
+        """The steps of the training, in order."""
+        if self.settings.training == "joint":
+            return [Phase("joint", self, 1.0)]
+        return [Phase(name, self, share) for name, share in FIVE]
+
+    def begin(self, phase: str) -> None:
+        """Choose what learns; hand over what an earlier phase learned."""
+        if phase == "2_propose":
+            self.proposer = copy.deepcopy(self.net)
+            self.proposer.freeze(*FROZEN[phase])
+        if phase == "3_detect":
+            self._proposing().freeze("stages", "neck", "rpn", "head", "names")
+            self._proposing().eval()
+        if phase == "4_tune_proposals":
+            self.net.rpn.load_state_dict(self._proposing().rpn.state_dict())
+            self.proposer = None
+        self.net.freeze(*FROZEN[phase])
+
+    def learning(self, phase: str) -> nn.Module:
+        """The module that learns in this phase."""
+        if phase == "2_propose":
+            return self._proposing()
+        return self.parts if phase != "3_detect" else nn.ModuleList([self.parts, self._proposing()])
+
+    def losses_of(self, phase: str, batch: Batch) -> dict[str, Tensor]:
+        """The losses of one phase."""
+        self.parts.learned_batches += 1
+        if phase == "joint":
+            return joint_losses(self.net, batch)
+        if phase == "1_classify":
+            return image_losses(self.net, batch)
+        if phase == "2_propose":
+            return proposal_losses(self._proposing(), batch)
+        if phase == "3_detect":
+            return head_losses(self.net, batch, self._proposing())
+        if phase == "4_tune_proposals":
+            return proposal_losses(self.net, batch)
+        return head_losses(self.net, batch, self.net)
+
+    def network(self) -> nn.Module:
+        """All of it, as the joint training sees it."""
+        return self.parts
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of the joint training."""
+        return self.losses_of("joint", batch)
+
+    def graph(self) -> nn.Module:
+        """Images in; boxes, classes and scores out; NotFitted before the training."""
+        self.parts.must_be_trained(type(self).__name__.lower())
+        return self.net.eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Everything that was learned."""
+        return self.parts.weights()
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Put the result of ``weights`` back."""
+        self.parts.restore(type(self).__name__.lower(), weights)
+
+    def _proposing(self) -> TwoStage:
+        if self.proposer is None:
+            raise RuntimeError("phase 3 follows phase 2: begin() was not called in order")
+        return self.proposer
