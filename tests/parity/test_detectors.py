@@ -64,7 +64,9 @@ def moved(net: FasterRCNN) -> dict[str, Tensor]:
         if "neck." in new:
             parts = new.split(".")
             new = ".".join([*parts[:3], parts[-1]])
-        new = new.replace("rpn.head.conv.0.0", "rpn.conv").replace("rpn.head.cls_logits", "rpn.objectness")
+        new = new.replace("rpn.head.conv.0.0", "rpn.conv").replace(
+            "rpn.head.cls_logits", "rpn.objectness"
+        )
         new = new.replace("rpn.head.bbox_pred", "rpn.offsets")
         new = new.replace("roi_heads.box_head", "head")
         new = new.replace("roi_heads.box_predictor.cls_score", "head.score")

@@ -128,7 +128,9 @@ def _row(net: Any, backbone: str) -> tuple[list[nn.Module], list[int]]:
     """Any timm network whose children run one behind the other: cut by ``feature_info``."""
     info = [f for f in getattr(net, "feature_info", ()) if f["reduction"] in STRIDES]
     names = {f["reduction"]: (f["module"], f["num_chs"]) for f in info}
-    if set(names) != set(STRIDES) or any("." in name[0].partition(".")[2] for name in names.values()):
+    if set(names) != set(STRIDES) or any(
+        "." in name[0].partition(".")[2] for name in names.values()
+    ):
         raise BadSettings(
             f"backbone={backbone!r}: a detector needs maps at strides 4, 8, 16 and 32, one stage "
             "behind the other. Take another, such as 'resnet50' or 'mobilenetv2_100'."

@@ -155,7 +155,9 @@ def teach(
         some, index = some[chosen], matches[chosen]
         regions.append(torch.cat([torch.full_like(some[:, :1], i), some], 1))
         target = truth[index.clamp_min(0)] if len(truth) else some
-        targets.append(_boxes.encode(torch.where((index >= 0)[:, None], target, some), some, WEIGHTS))
+        targets.append(
+            _boxes.encode(torch.where((index >= 0)[:, None], target, some), some, WEIGHTS)
+        )
         named = label[index.clamp_min(0)] + 1 if len(truth) else torch.zeros_like(index)
         labels.append(torch.where(index >= 0, named, torch.zeros_like(named)))
     return torch.cat(regions), torch.cat(labels), torch.cat(targets)

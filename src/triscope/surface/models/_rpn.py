@@ -56,7 +56,9 @@ class RegionProposals(nn.Module):
 
     def forward(
         self, maps: Sequence[Float[Tensor, "b c _ _"]], size: tuple[int, int]
-    ) -> tuple[list[Float[Tensor, "b _"]], list[Float[Tensor, "b _ 4"]], list[Float[Tensor, "_ 4"]]]:
+    ) -> tuple[
+        list[Float[Tensor, "b _"]], list[Float[Tensor, "b _ 4"]], list[Float[Tensor, "_ 4"]]
+    ]:
         """Per level: logits (b, n), offsets (b, n, 4) and anchors (n, 4) of an input (h, w)."""
         logits, offsets, anchors = [], [], []
         for level, x in enumerate(maps):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,13 +13,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.errors import BadSettings
+from triscope.errors import BadLabels, NotFitted
 from triscope.kernel.config import require
-from triscope.kernel.nn.stages import Stages
+from triscope.kernel.data import Dataset
+from triscope.kernel.nn.stages import Stages, stages
 from triscope.surface.models import _roi, _rpn
-from triscope.surface.models._distillation import Parts
+from triscope.surface.models._distillation import Parts, seeded
 
 RATIOS = (1.0, 0.5, 2.0)  # height : width of the anchors
+PARTS = ("stages", "neck", "rpn", "head", "names")
 # One batch: "images" float32 (b, 3, h, w); "boxes" and "labels", a list of (n, 4) xyxy in pixels
 # of the input and one of (n,) from 0 on, an image each.
 Batch = Mapping[str, Any]
@@ -71,15 +74,6 @@ class Settings:
             drop_at=(0 < self.drop_at <= 1, "a share in (0, 1]"),
         )
 
-    def must_name_classes(self) -> int:
-        """How many classes there are; BadSettings where none is named."""
-        if not self.classes:
-            raise BadSettings(
-                "classes is empty: fit() fills it from the labels of the data. "
-                "Name them to build a detector by hand: classes=scratch,dent."
-            )
-        return len(self.classes)
-
     @property
     def proposing(self) -> _rpn.Proposing:
         """The settings of the region proposals."""
@@ -129,7 +123,7 @@ class TwoStage(nn.Module):
     def freeze(self, *names: str) -> None:
         """These parts stay as they are; all others learn."""
         self.frozen = names
-        for name in ("stages", "neck", "rpn", "head", "names"):
+        for name in PARTS:
             getattr(self, name).requires_grad_(name not in names)
         if self.stages.norm == "frozen":
             for module in self.stages.modules():
@@ -226,7 +220,7 @@ class Phase:
 
     def begin(self) -> None:
         """Called before the training of this phase: chooses what learns."""
-        self.detector.begin(self.name)
+        self.detector.enter(self.name)
 
     def network(self) -> nn.Module:
         """What learns in this phase."""
@@ -254,17 +248,42 @@ FROZEN = {
 }
 
 
-class Detector:
+class Detector(ABC):
     """A two-stage detector that learns from boxes; DDN and its baselines differ by their parts."""
 
-    name = ""
+    parts: Parts
+    classes: tuple[str, ...] = ()
+    model_name: str
 
-    def __init__(self, settings: Any, net: TwoStage) -> None:
+    def __init__(self, settings: Any) -> None:
         self.settings = settings
-        self.parts = Parts(frozen={}, learned={"net": net})
-        self.net = net
         self.proposer: TwoStage | None = None  # between the phases 2 and 4
-        net.freeze(*FROZEN["joint"])
+        if settings.classes:
+            self._build(settings.classes)
+
+    @staticmethod
+    @abstractmethod
+    def compose(settings: Any, body: Stages, classes: int) -> TwoStage:
+        """The network of this detector on the stages of a backbone."""
+
+    def begin(self, data: Dataset) -> None:
+        """Build the network for the classes of the settings, or of the data."""
+        names = self.settings.classes or data.classes
+        if not names:
+            raise BadLabels(
+                f"{self.model_name} learns from boxes, but {data.root or 'the data'} names no "
+                "class of box. 'triscope data show' tells what was recognised."
+            )
+        self._build(tuple(names))
+
+    @property
+    def net(self) -> TwoStage:
+        """The network; NotFitted before the classes are known."""
+        if not hasattr(self, "parts"):
+            raise NotFitted(f"{self.model_name} does not know its classes yet: call fit() first.")
+        net = self.parts["net"]
+        assert isinstance(net, TwoStage)
+        return net
 
     def phases(self) -> list[Phase]:
         """The steps of the training, in order."""
@@ -272,13 +291,13 @@ class Detector:
             return [Phase("joint", self, 1.0)]
         return [Phase(name, self, share) for name, share in FIVE]
 
-    def begin(self, phase: str) -> None:
+    def enter(self, phase: str) -> None:
         """Choose what learns; hand over what an earlier phase learned."""
         if phase == "2_propose":
             self.proposer = copy.deepcopy(self.net)
             self.proposer.freeze(*FROZEN[phase])
         if phase == "3_detect":
-            self._proposing().freeze("stages", "neck", "rpn", "head", "names")
+            self._proposing().freeze(*PARTS)
             self._proposing().eval()
         if phase == "4_tune_proposals":
             self.net.rpn.load_state_dict(self._proposing().rpn.state_dict())
@@ -286,7 +305,7 @@ class Detector:
         self.net.freeze(*FROZEN[phase])
 
     def learning(self, phase: str) -> nn.Module:
-        """The module that learns in this phase."""
+        """The module that holds what learns in this phase."""
         if phase == "2_propose":
             return self._proposing()
         return self.parts if phase != "3_detect" else nn.ModuleList([self.parts, self._proposing()])
@@ -308,6 +327,7 @@ class Detector:
 
     def network(self) -> nn.Module:
         """All of it, as the joint training sees it."""
+        self.net.freeze(*FROZEN["joint"])
         return self.parts
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -316,8 +336,9 @@ class Detector:
 
     def graph(self) -> nn.Module:
         """Images in; boxes, classes and scores out; NotFitted before the training."""
-        self.parts.must_be_trained(type(self).__name__.lower())
-        return self.net.eval()
+        net = self.net
+        self.parts.must_be_trained(self.model_name)
+        return net.eval()
 
     def weights(self) -> dict[str, Tensor]:
         """Everything that was learned."""
@@ -325,9 +346,18 @@ class Detector:
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Put the result of ``weights`` back."""
-        self.parts.restore(type(self).__name__.lower(), weights)
+        self.parts.restore(self.model_name, weights)
+
+    def _build(self, classes: tuple[str, ...]) -> None:
+        settings = self.settings
+        self.classes = classes
+        with seeded(settings.seed):
+            body = stages(settings.backbone, settings.weights, settings.norm)
+            net = self.compose(settings, body, len(classes))
+        net.freeze(*FROZEN["joint"])
+        self.parts = Parts(frozen={}, learned={"net": net})
 
     def _proposing(self) -> TwoStage:
         if self.proposer is None:
-            raise RuntimeError("phase 3 follows phase 2: begin() was not called in order")
+            raise RuntimeError("phase 3 follows phase 2: the phases were not entered in order")
         return self.proposer

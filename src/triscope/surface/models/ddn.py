@@ -11,9 +11,8 @@ from typing import Literal
 
 from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
-from triscope.kernel.nn.stages import stages
+from triscope.kernel.nn.stages import Stages
 from triscope.surface.models import _two_stage
-from triscope.surface.models._distillation import seeded
 from triscope.surface.models._necks import MultilevelFusion
 from triscope.surface.models._roi import AverageHead
 from triscope.surface.models._rpn import RegionProposals
@@ -44,28 +43,26 @@ class Ddn(_two_stage.Detector):
     """MFN over R2 to R5, region proposals on the fused map, pooled regions, two linear heads."""
 
     def __init__(self, settings: Settings = Settings()) -> None:
-        classes = settings.must_name_classes()
-        with seeded(settings.seed):
-            body = stages(settings.backbone, settings.weights, settings.norm)
-            neck = MultilevelFusion(
-                body.channels,
-                width=settings.width,
-                levels=settings.levels,
-                placement=settings.placement,
-            )
-            net = _two_stage.TwoStage(
-                stages=body,
-                upto=max(4, *settings.levels) - 1,
-                neck=neck,
-                rpn=RegionProposals(
-                    neck.out,
-                    sizes=[settings.anchors],
-                    ratios=_two_stage.RATIOS,
-                    hidden=settings.hidden,
-                ),
-                head=AverageHead(neck.out, classes),
-                classes=classes,
-                proposing=settings.proposing,
-                detecting=settings.detecting,
-            )
-        super().__init__(settings, net)
+        super().__init__(settings)
+
+    @staticmethod
+    def compose(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:
+        """Everything on the fused map."""
+        neck = MultilevelFusion(
+            body.channels,
+            width=settings.width,
+            levels=settings.levels,
+            placement=settings.placement,
+        )
+        return _two_stage.TwoStage(
+            stages=body,
+            upto=max(4, *settings.levels) - 1,
+            neck=neck,
+            rpn=RegionProposals(
+                neck.out, sizes=[settings.anchors], ratios=_two_stage.RATIOS, hidden=settings.hidden
+            ),
+            head=AverageHead(neck.out, classes),
+            classes=classes,
+            proposing=settings.proposing,
+            detecting=settings.detecting,
+        )

@@ -12,9 +12,8 @@ from typing import Literal
 from torch import nn
 
 from triscope.kernel.catalogue import model
-from triscope.kernel.nn.stages import Stages, stages
+from triscope.kernel.nn.stages import Stages
 from triscope.surface.models import _two_stage
-from triscope.surface.models._distillation import seeded
 from triscope.surface.models._necks import Pyramid, Single
 from triscope.surface.models._roi import AverageHead, DenseHead, StageHead
 from triscope.surface.models._rpn import RegionProposals
@@ -35,11 +34,12 @@ class FasterRcnn(_two_stage.Detector):
     """The baseline: no fusion of levels, or that of a pyramid."""
 
     def __init__(self, settings: Settings = Settings()) -> None:
-        classes = settings.must_name_classes()
-        with seeded(settings.seed):
-            body = stages(settings.backbone, settings.weights, settings.norm)
-            net = FORMS[settings.form](settings, body, classes)
-        super().__init__(settings, net)
+        super().__init__(settings)
+
+    @staticmethod
+    def compose(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:
+        """The form that the settings name."""
+        return FORMS[settings.form](settings, body, classes)
 
 
 def _c4(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:

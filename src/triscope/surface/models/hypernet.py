@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
-from triscope.kernel.nn.stages import stages
+from triscope.kernel.nn.stages import Stages
 from triscope.surface.models import _two_stage
-from triscope.surface.models._distillation import seeded
 from triscope.surface.models._necks import Hyper
 from triscope.surface.models._roi import HyperHead
 from triscope.surface.models._rpn import RegionProposals
@@ -35,23 +34,21 @@ class HyperNet(_two_stage.Detector):
     """A fine, a middle and a coarse level at stride 8, compressed by 5x5 convolutions."""
 
     def __init__(self, settings: Settings = Settings()) -> None:
-        classes = settings.must_name_classes()
-        with seeded(settings.seed):
-            body = stages(settings.backbone, settings.weights, settings.norm)
-            neck = Hyper(body.channels, width=settings.width)
-            net = _two_stage.TwoStage(
-                stages=body,
-                upto=4,
-                neck=neck,
-                rpn=RegionProposals(
-                    neck.out,
-                    sizes=[settings.anchors],
-                    ratios=_two_stage.RATIOS,
-                    hidden=settings.hidden,
-                ),
-                head=HyperHead(neck.out, classes),
-                classes=classes,
-                proposing=settings.proposing,
-                detecting=settings.detecting,
-            )
-        super().__init__(settings, net)
+        super().__init__(settings)
+
+    @staticmethod
+    def compose(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:
+        """Everything on the hyper feature."""
+        neck = Hyper(body.channels, width=settings.width)
+        return _two_stage.TwoStage(
+            stages=body,
+            upto=4,
+            neck=neck,
+            rpn=RegionProposals(
+                neck.out, sizes=[settings.anchors], ratios=_two_stage.RATIOS, hidden=settings.hidden
+            ),
+            head=HyperHead(neck.out, classes),
+            classes=classes,
+            proposing=settings.proposing,
+            detecting=settings.detecting,
+        )
