@@ -103,7 +103,7 @@ def test_the_detections_are_those_of_torchvision() -> None:
     ours = rebuilt(net).graph()
     images = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
     expected = net(list(images))
-    boxes, labels, scores = ours(images)
+    boxes, labels, scores = ours.net(images)
     for i, answer in enumerate(expected):
         count = len(answer["scores"])
         assert count > 20
@@ -117,7 +117,7 @@ def test_the_detections_are_those_of_torchvision() -> None:
 def test_the_losses_are_those_of_torchvision() -> None:
     """With all anchors and regions sampled, nothing is left to chance."""
     net = published()
-    ours = rebuilt(net).net
+    ours = rebuilt(net).detector
     images = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(2))
     truth = torch.tensor([[10.0, 20.0, 90.0, 70.0], [60.0, 60.0, 150.0, 140.0]])
     label = torch.tensor([0, 2])
@@ -125,7 +125,7 @@ def test_the_losses_are_those_of_torchvision() -> None:
     maps = ours.maps(images)
     answer = ours.rpn(maps, size)
     how = _rpn.Proposing(sampled=10**6, share=1.0)
-    first = _rpn.losses(*answer, [truth], how)
+    first = _rpn.losses(answer, [truth], how)
 
     net.train()
     for module in net.modules():

@@ -15,6 +15,12 @@ Maps = Sequence[Float[Tensor, "b _ _ _"]]
 STRIDE_16 = 2  # place of R4 among R2 to R5
 
 
+class Neck(nn.Module):
+    """Maps of the backbone in, maps of ``out`` channels out."""
+
+    out: int
+
+
 def conv(before: int, after: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
     """Convolution and batch norm; Xavier, as the paper says of its new layers."""
     layer = nn.Conv2d(before, after, kernel, stride, (kernel - 1) // 2, bias=False)
@@ -41,7 +47,7 @@ class Branch(nn.Module):
         return self.last(self.resize(x))
 
 
-class MultilevelFusion(nn.Module):
+class MultilevelFusion(Neck):
     """MFN: branches B2 to B5 at the resolution of R4 and of one width, concatenated.
 
     ``placement`` of the 1x1 convolution: ``before`` the concatenation, in each branch; one
@@ -78,7 +84,7 @@ class MultilevelFusion(nn.Module):
         return [F.relu(self.join(torch.cat(parts, 1)))]
 
 
-class Single(nn.Module):
+class Single(Neck):
     """One map of the backbone, as it is: ``level`` 4 or 5."""
 
     def __init__(self, channels: Sequence[int], *, level: int) -> None:
@@ -89,7 +95,7 @@ class Single(nn.Module):
         return [maps[self.level]]
 
 
-class Pyramid(nn.Module):
+class Pyramid(Neck):
     """Feature pyramid (arXiv:1612.03144): top-down, 3x3 behind each sum, and a coarser map."""
 
     def __init__(self, channels: Sequence[int], *, width: int) -> None:
@@ -112,7 +118,7 @@ class Pyramid(nn.Module):
         return [*levels, F.max_pool2d(levels[-1], 1, 2, 0)]
 
 
-class Hyper(nn.Module):
+class Hyper(Neck):
     """Hyper feature (arXiv:1604.00600): a fine, a middle and a coarse map at the middle's size.
 
     5x5 convolutions to 42 channels, local response normalisation, concatenation.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -29,6 +30,14 @@ class Proposing:
     share: float = 0.5  # of them that are objects, at most
 
 
+class Slid(NamedTuple):
+    """What the network says of every anchor; one entry a level."""
+
+    logits: list[Float[Tensor, "b _"]]
+    offsets: list[Float[Tensor, "b _ 4"]]
+    anchors: list[Float[Tensor, "_ 4"]]
+
+
 class RegionProposals(nn.Module):
     """A 3x3 convolution slides over each map; from each place, k scores and k boxes."""
 
@@ -51,14 +60,11 @@ class RegionProposals(nn.Module):
         self.objectness = nn.Conv2d(hidden, cells.shape[1], 1)
         self.offsets = nn.Conv2d(hidden, 4 * cells.shape[1], 1)
         for layer in (self.conv, self.objectness, self.offsets):
+            assert layer.bias is not None
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
 
-    def forward(
-        self, maps: Sequence[Float[Tensor, "b c _ _"]], size: tuple[int, int]
-    ) -> tuple[
-        list[Float[Tensor, "b _"]], list[Float[Tensor, "b _ 4"]], list[Float[Tensor, "_ 4"]]
-    ]:
+    def forward(self, maps: Sequence[Float[Tensor, "b c _ _"]], size: tuple[int, int]) -> Slid:
         """Per level: logits (b, n), offsets (b, n, 4) and anchors (n, 4) of an input (h, w)."""
         logits, offsets, anchors = [], [], []
         for level, x in enumerate(maps):
@@ -69,19 +75,17 @@ class RegionProposals(nn.Module):
             offsets.append(moved.permute(0, 3, 4, 1, 2).reshape(b, -1, 4))
             stride = (size[0] // h, size[1] // w)
             anchors.append(_boxes.grid_anchors(self.cells[level], (h, w), stride))
-        return logits, offsets, anchors
+        return Slid(logits, offsets, anchors)
 
 
 def propose(
-    logits: Sequence[Float[Tensor, "b _"]],
-    offsets: Sequence[Float[Tensor, "b _ 4"]],
-    anchors: Sequence[Float[Tensor, "_ 4"]],
+    slid: Slid,
     size: tuple[int, int],
     how: Proposing,
 ) -> tuple[Float[Tensor, "b p 4"], Float[Tensor, "b p"]]:
     """The best boxes of each image with their scores; suppressed ones fill up with score -1."""
     boxes, scores, levels = [], [], []
-    for level, (score, move, anchor) in enumerate(zip(logits, offsets, anchors, strict=True)):
+    for level, (score, move, anchor) in enumerate(zip(*slid, strict=True)):
         best, index = score.topk(min(how.before, score.shape[1]), dim=1)
         some = anchor[index]  # (b, m, 4)
         move = move.gather(1, index[..., None].expand(-1, -1, 4))
@@ -97,15 +101,13 @@ def propose(
 
 
 def losses(
-    logits: Sequence[Float[Tensor, "b _"]],
-    offsets: Sequence[Float[Tensor, "b _ 4"]],
-    anchors: Sequence[Float[Tensor, "_ 4"]],
+    slid: Slid,
     truths: Truths,
     how: Proposing,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Loss of the scores and of the boxes, averaged over the sampled anchors of the batch."""
-    score, move = torch.cat(list(logits), 1), torch.cat(list(offsets), 1)
-    anchor = torch.cat(list(anchors))
+    score, move = torch.cat(slid.logits, 1), torch.cat(slid.offsets, 1)
+    anchor = torch.cat(slid.anchors)
     labels, wanted, rows = [], [], []
     for i, truth in enumerate(truths):
         matches = _boxes.match(_boxes.iou(anchor, truth), how.low, how.high, best_of_each=True)

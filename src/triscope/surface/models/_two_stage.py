@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,12 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.errors import BadLabels, NotFitted
 from triscope.kernel.config import require
-from triscope.kernel.data import Dataset
 from triscope.kernel.nn.stages import Stages, stages
 from triscope.surface.models import _roi, _rpn
-from triscope.surface.models._distillation import Parts, seeded
+from triscope.surface.models._necks import Neck
+from triscope.surface.models._supervised import Supervised
 
 RATIOS = (1.0, 0.5, 2.0)  # height : width of the anchors
 PARTS = ("stages", "neck", "rpn", "head", "names")
@@ -99,7 +98,7 @@ class TwoStage(nn.Module):
         *,
         stages: Stages,
         upto: int,
-        neck: nn.Module,
+        neck: Neck,
         rpn: _rpn.RegionProposals,
         head: nn.Module,
         classes: int,
@@ -109,7 +108,7 @@ class TwoStage(nn.Module):
         super().__init__()
         self.stages, self.upto = stages, upto
         self.neck, self.rpn, self.head = neck, rpn, head
-        self.names = nn.Linear(int(neck.out), classes)  # of whole images: the first phase
+        self.names = nn.Linear(neck.out, classes)  # of whole images: the first phase
         self.proposing, self.detecting = proposing, detecting
         self.frozen: tuple[str, ...] = ()
 
@@ -140,7 +139,7 @@ class TwoStage(nn.Module):
         """Boxes in pixels of the input, classes and scores, best first; score 0: nothing more."""
         size = (images.shape[-2], images.shape[-1])
         maps = self.maps(images)
-        boxes, scores = _rpn.propose(*self.rpn(maps, size), size, self.proposing)
+        boxes, scores = _rpn.propose(self.rpn(maps, size), size, self.proposing)
         answer = self.head(maps, _roi.regions_of(boxes), size)
         return _roi.detect(answer, boxes, scores, size, self.detecting)
 
@@ -149,7 +148,22 @@ class TwoStage(nn.Module):
     ) -> tuple[Float[Tensor, "b p 4"], Float[Tensor, "b p"]]:
         """Regions that may hold something, best first; score -1: nothing more."""
         size = (images.shape[-2], images.shape[-1])
-        return _rpn.propose(*self.rpn(self.maps(images), size), size, self.proposing)
+        return _rpn.propose(self.rpn(self.maps(images), size), size, self.proposing)
+
+
+class Found(nn.Module):
+    """The detections of a batch, one behind the other, each with the row that it is of."""
+
+    def __init__(self, net: TwoStage) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, images: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "n 4"], Tensor, Float[Tensor, "n"], Tensor]:
+        boxes, labels, scores = self.net(images)
+        row, place = torch.nonzero(scores > 0, as_tuple=True)
+        return boxes[row, place], labels[row, place], scores[row, place], row
 
 
 def image_losses(net: TwoStage, batch: Batch) -> dict[str, Tensor]:
@@ -171,8 +185,7 @@ def image_losses(net: TwoStage, batch: Batch) -> dict[str, Tensor]:
 def proposal_losses(net: TwoStage, batch: Batch) -> dict[str, Tensor]:
     """Phases 2 and 4: the region proposals."""
     size = (batch["images"].shape[-2], batch["images"].shape[-1])
-    answer = net.rpn(net.maps(batch["images"]), size)
-    return _proposal_losses(net, answer, batch)
+    return _proposal_losses(net, net.rpn(net.maps(batch["images"]), size), batch)
 
 
 def head_losses(net: TwoStage, batch: Batch, proposer: TwoStage) -> dict[str, Tensor]:
@@ -188,16 +201,16 @@ def joint_losses(net: TwoStage, batch: Batch) -> dict[str, Tensor]:
     images = batch["images"]
     size = (images.shape[-2], images.shape[-1])
     maps = net.maps(images)
-    answer = net.rpn(maps, size)
-    first = _proposal_losses(net, answer, batch)
+    slid = net.rpn(maps, size)
+    first = _proposal_losses(net, slid, batch)
     with torch.no_grad():
-        boxes, _ = _rpn.propose(*answer, size, net.proposing)
+        boxes, _ = _rpn.propose(slid, size, net.proposing)
     second = _head_losses(net, maps, boxes, batch)
     return {**first, **second, "loss": first["loss"] + second["loss"]}
 
 
-def _proposal_losses(net: TwoStage, answer: Any, batch: Batch) -> dict[str, Tensor]:
-    score, place = _rpn.losses(*answer, batch["boxes"], net.proposing)
+def _proposal_losses(net: TwoStage, slid: _rpn.Slid, batch: Batch) -> dict[str, Tensor]:
+    score, place = _rpn.losses(slid, batch["boxes"], net.proposing)
     loss = score + net.detecting.balance * place
     return {"loss": loss, "objectness": score, "proposal_box": place}
 
@@ -248,40 +261,30 @@ FROZEN = {
 }
 
 
-class Detector(ABC):
+class Detector(Supervised):
     """A two-stage detector that learns from boxes; DDN and its baselines differ by their parts."""
 
-    parts: Parts
-    classes: tuple[str, ...] = ()
-    model_name: str
-
     def __init__(self, settings: Any) -> None:
-        self.settings = settings
         self.proposer: TwoStage | None = None  # between the phases 2 and 4
-        if settings.classes:
-            self._build(settings.classes)
+        super().__init__(settings)
 
     @staticmethod
     @abstractmethod
     def compose(settings: Any, body: Stages, classes: int) -> TwoStage:
         """The network of this detector on the stages of a backbone."""
 
-    def begin(self, data: Dataset) -> None:
-        """Build the network for the classes of the settings, or of the data."""
-        names = self.settings.classes or data.classes
-        if not names:
-            raise BadLabels(
-                f"{self.model_name} learns from boxes, but {data.root or 'the data'} names no "
-                "class of box. 'triscope data show' tells what was recognised."
-            )
-        self._build(tuple(names))
+    def build(self, classes: int) -> TwoStage:
+        """Backbone, neck, proposals and heads, untrained but for the backbone."""
+        settings = self.settings
+        body = stages(settings.backbone, settings.weights, settings.norm)
+        net = self.compose(settings, body, classes)
+        net.freeze(*FROZEN["joint"])
+        return net
 
     @property
-    def net(self) -> TwoStage:
-        """The network; NotFitted before the classes are known."""
-        if not hasattr(self, "parts"):
-            raise NotFitted(f"{self.model_name} does not know its classes yet: call fit() first.")
-        net = self.parts["net"]
+    def detector(self) -> TwoStage:
+        """The network."""
+        net = self.net
         assert isinstance(net, TwoStage)
         return net
 
@@ -294,15 +297,15 @@ class Detector(ABC):
     def enter(self, phase: str) -> None:
         """Choose what learns; hand over what an earlier phase learned."""
         if phase == "2_propose":
-            self.proposer = copy.deepcopy(self.net)
+            self.proposer = copy.deepcopy(self.detector)
             self.proposer.freeze(*FROZEN[phase])
         if phase == "3_detect":
             self._proposing().freeze(*PARTS)
             self._proposing().eval()
         if phase == "4_tune_proposals":
-            self.net.rpn.load_state_dict(self._proposing().rpn.state_dict())
+            self.detector.rpn.load_state_dict(self._proposing().rpn.state_dict())
             self.proposer = None
-        self.net.freeze(*FROZEN[phase])
+        self.detector.freeze(*FROZEN[phase])
 
     def learning(self, phase: str) -> nn.Module:
         """The module that holds what learns in this phase."""
@@ -314,20 +317,20 @@ class Detector(ABC):
         """The losses of one phase."""
         self.parts.learned_batches += 1
         if phase == "joint":
-            return joint_losses(self.net, batch)
+            return joint_losses(self.detector, batch)
         if phase == "1_classify":
-            return image_losses(self.net, batch)
+            return image_losses(self.detector, batch)
         if phase == "2_propose":
             return proposal_losses(self._proposing(), batch)
         if phase == "3_detect":
-            return head_losses(self.net, batch, self._proposing())
+            return head_losses(self.detector, batch, self._proposing())
         if phase == "4_tune_proposals":
-            return proposal_losses(self.net, batch)
-        return head_losses(self.net, batch, self.net)
+            return proposal_losses(self.detector, batch)
+        return head_losses(self.detector, batch, self.detector)
 
     def network(self) -> nn.Module:
         """All of it, as the joint training sees it."""
-        self.net.freeze(*FROZEN["joint"])
+        self.detector.freeze(*FROZEN["joint"])
         return self.parts
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -335,27 +338,9 @@ class Detector(ABC):
         return self.losses_of("joint", batch)
 
     def graph(self) -> nn.Module:
-        """Images in; boxes, classes and scores out; NotFitted before the training."""
-        net = self.net
-        self.parts.must_be_trained(self.model_name)
-        return net.eval()
-
-    def weights(self) -> dict[str, Tensor]:
-        """Everything that was learned."""
-        return self.parts.weights()
-
-    def restore(self, weights: Mapping[str, Tensor]) -> None:
-        """Put the result of ``weights`` back."""
-        self.parts.restore(self.model_name, weights)
-
-    def _build(self, classes: tuple[str, ...]) -> None:
-        settings = self.settings
-        self.classes = classes
-        with seeded(settings.seed):
-            body = stages(settings.backbone, settings.weights, settings.norm)
-            net = self.compose(settings, body, len(classes))
-        net.freeze(*FROZEN["joint"])
-        self.parts = Parts(frozen={}, learned={"net": net})
+        """Images in; boxes, classes, scores and rows out; NotFitted before the training."""
+        self.trained()
+        return Found(self.detector).eval()
 
     def _proposing(self) -> TwoStage:
         if self.proposer is None:

@@ -1,0 +1,86 @@
+"""What the models that learn from labels share: their classes, their weights, their life cycle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from triscope.errors import BadLabels, NotFitted
+from triscope.kernel.data import GOOD, Dataset
+from triscope.surface.models._distillation import Parts, seeded
+
+
+class Supervised(ABC):
+    """A network that is built once its classes are known: from the settings, or from the data."""
+
+    parts: Parts
+    classes: tuple[str, ...] = ()
+    model_name: str
+    learns_good = False  # whether "good" is a class of its own
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+        if settings.classes:
+            self._build(settings.classes)
+
+    @abstractmethod
+    def build(self, classes: int) -> nn.Module:
+        """The untrained network for so many classes."""
+
+    def begin(self, data: Dataset) -> None:
+        """Build the network for the classes of the settings, or of the data."""
+        named = self.settings.classes or data.classes or named_by(data)
+        names = tuple(name for name in named if self.learns_good or name != GOOD)
+        if not names or (self.learns_good and len(names) < 2):
+            raise BadLabels(
+                f"{self.model_name} learns to tell classes, but {data.root or 'the data'} names "
+                f"{', '.join(names) or 'none'}. Label more, or fit a model of good parts, such as "
+                "'patchcore'. 'triscope data show' tells what was recognised."
+            )
+        self._build(names)
+
+    @property
+    def net(self) -> nn.Module:
+        """The network; NotFitted before the classes are known."""
+        if not hasattr(self, "parts"):
+            raise NotFitted(f"{self.model_name} does not know its classes yet: call fit() first.")
+        return self.parts["net"]
+
+    def card(self) -> dict[str, Any]:
+        """The classes, for the card."""
+        return {"classes": self.classes}
+
+    def network(self) -> nn.Module:
+        """What learns."""
+        self.net.requires_grad_(True)
+        return self.parts
+
+    def trained(self) -> nn.Module:
+        """The network in eval mode; NotFitted before the training."""
+        net = self.net
+        self.parts.must_be_trained(self.model_name)
+        return net.eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Everything that was learned."""
+        return self.parts.weights()
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Put the result of ``weights`` back."""
+        self.parts.restore(self.model_name, weights)
+
+    def _build(self, classes: tuple[str, ...]) -> None:
+        self.classes = classes
+        with seeded(self.settings.seed):
+            net = self.build(len(classes))
+        self.parts = Parts(frozen={}, learned={"net": net})
+
+
+def named_by(data: Dataset) -> tuple[str, ...]:
+    """The labels of the samples and of their boxes, in alphabetical order."""
+    names = {sample.label for sample in data if sample.label is not None}
+    names |= {box.label for sample in data for box in sample.boxes}
+    return tuple(sorted(names))
