@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from triscope.kernel.portions import Portions
 from triscope.kernel.protocols import (
     Begins,
     Describes,
+    LearnsInPhases,
     MakesBatches,
     Progress,
     ScoresItself,
@@ -162,12 +163,26 @@ def _descend(fitting: Fitting, batches: Any) -> None:
     score = None
     if isinstance(model, ScoresItself) and len(fitting.portions.held):
         score = lambda: model.score(fitting.portions.held)  # noqa: E731
+    if not isinstance(model, LearnsInPhases):
+        _train(fitting, model, batches, plan, fitting.work, score)
+        return
+    for phase in model.phases():
+        phase.begin()
+        own = replace(plan, steps=max(1, round(phase.share * plan.steps)))
+        folder = fitting.work / phase.name if fitting.work else None
+        _train(fitting, phase, batches, own, folder, score if phase.share == 1 else None)
+
+
+def _train(
+    fitting: Fitting, model: Any, batches: Any, plan: Plan, folder: Path | None, score: Any
+) -> None:
+    name = getattr(model, "name", "")
     train(
         model,
         batches,
         plan,
-        fitting.work,
-        lambda step, total, losses: fitting.report("train", step, total),
+        folder,
+        lambda step, total, losses: fitting.report(f"train {name}".strip(), step, total),
         key=_key(fitting),
         score=score,
     )

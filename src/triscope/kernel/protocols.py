@@ -10,7 +10,7 @@ What is asked beyond that is optional. A model that reads plain images, answers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -125,6 +125,30 @@ class MakesBatches(Protocol):
         ``data`` holds the samples of that split alone. A function of the epoch's number, or
         something that can be walked again and again (see ``kernel.train.batches``).
         """
+
+
+class Phase(Protocol):
+    """One step of a training that has several: what learns in it, and for how long."""
+
+    name: str  # of its folder of checkpoints; the names sort in the order of the phases
+    share: float  # of the steps of the plan
+
+    def begin(self) -> None:
+        """Called before this phase, once those before it are done."""
+
+    def losses(self, batch: Any) -> Mapping[str, Tensor]:
+        """As in :class:`LearnsByGradient`."""
+
+    def network(self) -> nn.Module:
+        """As in :class:`LearnsByGradient`."""
+
+
+@runtime_checkable
+class LearnsInPhases(Protocol):
+    """Networks that are trained step by step, such as the five steps of DDN."""
+
+    def phases(self) -> Sequence[Phase]:
+        """The steps in order."""
 
 
 @runtime_checkable

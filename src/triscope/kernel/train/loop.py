@@ -188,7 +188,9 @@ def _start(fabric: Any, task: _Task, network: nn.Module, optimizer: optim.Optimi
     found = checkpoint.read(task.folder) if task.folder else None
     at = (int(found["epoch"]), int(found["index"])) if found else (0, 0)
     if found and task.folder:
-        checkpoint.must_match(task.folder, "plan", found["plan"], _fixed(plan))
+        # A field that is younger than the checkpoint had its default then.
+        known = {**_fixed(Plan(steps=1)), **found["plan"]}
+        checkpoint.must_match(task.folder, "plan", known, _fixed(plan))
         checkpoint.must_match(task.folder, "training", {"key": found["key"]}, {"key": task.key})
     stream = Stream(task.batches, plan.seed, at, rank, world)
     state = _State(network, optimizer, stream, mean)

@@ -22,7 +22,8 @@ class Plan:
     weight_decay: float = 0.0  # of the optimizer
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"  # the rule of the updates
     momentum: float = 0.9  # momentum of sgd, first beta of adam and adamw
-    schedule: Literal["constant", "cosine", "drop"] = "constant"  # drop: a tenth in the last 5 %
+    schedule: Literal["constant", "cosine", "drop"] = "constant"  # drop: a tenth after drop_at
+    drop_at: float = 0.95  # share of the steps after which "drop" drops
     warm_up: int = 0  # steps in which the learning rate grows from near 0
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # numbers of the forward pass
     accumulate: int = 1  # batches an update
@@ -52,6 +53,7 @@ class Plan:
                 self.schedule in ("constant", "cosine", "drop"),
                 "constant, cosine or drop",
             ),
+            drop_at=(0 < self.drop_at <= 1, "a share in (0, 1]"),
             warm_up=(0 <= self.warm_up <= self.steps, "between 0 and steps"),
             precision=(self.precision in ("32-true", "bf16-mixed"), "32-true or bf16-mixed"),
             accumulate=(self.accumulate >= 1, "1 or more"),
@@ -82,7 +84,7 @@ class Plan:
         if self.schedule == "cosine":
             done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-        if self.schedule == "drop" and step >= 0.95 * self.steps:
+        if self.schedule == "drop" and step >= self.drop_at * self.steps:
             return self.learning_rate * 0.1
         return self.learning_rate
 
