@@ -109,20 +109,24 @@ def _fabric(plan: Plan) -> Any:
         from lightning_fabric import Fabric
     except ImportError as error:
         raise needs_extra("training", "train", "lightning-fabric") from error
-    # Parts that do not take part in a step are common: a model may train them one after the other.
-    several = "ddp_spawn_find_unused_parameters_true"
-    if torch.distributed.is_torchelastic_launched():
-        several = "ddp_find_unused_parameters_true"
     try:
         return Fabric(
             accelerator=plan.accelerator,
             devices=plan.devices,
             precision=plan.precision,
-            strategy=several if plan.devices > 1 else "auto",
+            strategy=_several() if plan.devices > 1 else "auto",
         )
     except Exception as error:  # Fabric has its own kinds for devices that are not there
         asked = f"accelerator={plan.accelerator}, devices={plan.devices}"
         raise TrainingError(f"{asked} cannot be had here: {error}") from error
+
+
+def _several() -> Any:
+    """Parts without a gradient in a step are common: a model may train them one after the other."""
+    from lightning_fabric.strategies import DDPStrategy
+
+    start = "popen" if torch.distributed.is_torchelastic_launched() else "spawn"
+    return DDPStrategy(start_method=start, find_unused_parameters=True)
 
 
 def _in_processes(fabric: Any, task: _Task) -> Report:
