@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy_models import Settings, mvtec, part, save_image, toys
+from toy_models import Settings, mvtec, part, save_image
 
 import triscope
 from triscope.errors import (
@@ -24,10 +24,7 @@ from triscope.errors import (
 )
 from triscope.kernel.runtime.seen import read_seen
 
-
-@pytest.fixture(autouse=True)
-def _catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    toys(monkeypatch)
+pytestmark = pytest.mark.usefixtures("toy_catalogue")
 
 
 def test_the_example_of_the_design_works_as_written(tmp_path: Path) -> None:

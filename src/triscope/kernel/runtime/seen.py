@@ -90,9 +90,16 @@ class Seen:
         self.images = [image for image in self.images if image.id not in gone]
 
     def refuse(self, samples: Iterable[Sample], roles: tuple[Role, ...], purpose: str) -> None:
-        """Raise LeakedData when a sample was already met in one of these roles."""
+        """Raise LeakedData when a sample was already met in one of these roles.
+
+        What cannot be read is left to whoever reads it next.
+        """
         known = {image.hash: image for image in self.images if image.role in roles}
-        met = [known[h] for s in samples if (h := fingerprint(s.source)) in known]
+        met = []
+        for sample in samples:
+            with contextlib.suppress(DataError):
+                if (code := fingerprint(sample.source)) in known:
+                    met.append(known[code])
         if met:
             names = ", ".join(image.name for image in met[:3])
             raise LeakedData(
