@@ -180,9 +180,11 @@ def test_weights_bring_the_answers_back_and_onnx_answers_alike(name: str, tmp_pa
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         found = session.run(None, {"images": images.numpy()})
         assert np.allclose(expected[2].numpy(), found[2], atol=1e-3)
-        assert np.array_equal(expected[3].numpy(), found[3])
-        same = np.abs(expected[0].numpy() - found[0]).max(1) < 0.05
-        assert same.mean() > 0.95  # boxes of equal score may change places
+        ours = torch.stack([expected[3], expected[1]], 1).numpy(), expected[0].numpy()
+        theirs = np.stack([found[3], found[1]], 1), found[0]
+        for tag, box in zip(*ours, strict=True):  # boxes of equal score may change places
+            rivals = theirs[1][(theirs[0] == tag).all(1)]
+            assert np.abs(rivals - box).max(1).min() < 0.05
 
 
 def test_classes_come_from_the_data() -> None:
