@@ -12,6 +12,7 @@ import pytest
 from cli_checks import PEAK, bad_picture, good_picture, tiny_check
 from cli_runs import run
 
+from triscope.cli import _run
 from triscope.cli import inspect as verb
 
 
@@ -142,14 +143,14 @@ def test_report_and_overlays(check: Path, photos: Path, tmp_path: Path) -> None:
 def test_ctrl_c_keeps_what_was_done(
     check: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = verb.Run.add
+    before = _run.Run.add
 
-    def stopped(self: verb.Run, answer: object, sample: object) -> None:
+    def stopped(self: _run.Run, answer: object, sample: object) -> None:
         before(self, answer, sample)
         if self.counts.total() == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(verb.Run, "add", stopped)
+    monkeypatch.setattr(_run.Run, "add", stopped)
     out, report = tmp_path / "o.jsonl", tmp_path / "r.html"
     answer = run("inspect", check, photos, "--out", out, "--report", report)
     assert answer.code == 130

@@ -222,8 +222,8 @@ def _share_or_data(text: str) -> float | str:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of the command that are settings of many models too."""
-    return {name: options[name] for name in ("seed", "memory")}
+    """Options of the command that are settings of many models too; ``verbs.fit`` sets memory."""
+    return {"seed": options["seed"]}
 
 
 def _own_options() -> list[click.Option]:

@@ -88,15 +88,16 @@ def test_a_wrong_name_is_answered_with_the_closest() -> None:
 
 
 def test_a_written_set_is_read_as_written(tmp_path: Path) -> None:
-    counts = synth.Counts(train=3, good=2, bad=1)
+    counts = synth.Counts(train=3, calibrate=1, good=2, bad=1)
     steps: list[tuple[int, int]] = []
     synth.write_set(
         tmp_path / "a", counts=counts, size=(64, 64), progress=lambda *s: steps.append(s)
     )
     data = open_data(tmp_path / "a")
-    assert (data.layout, len(data.split("train")), len(data.split("test"))) == ("mvtec", 6, 9)
+    counted = [len(data.split(split)) for split in ("train", "calibrate", "test")]
+    assert (data.layout, counted) == ("mvtec", [6, 2, 9])
     assert set(data.classes) == {"scratch", "dent", "stain", "missing_thread"}
-    assert steps[-1] == (15, 15)
+    assert steps[-1] == (17, 17)
     bad = next(s for s in data if s.label == "missing_thread")
     mask = read_mask(bad.mask)  # type: ignore[arg-type]
     assert mask.shape == (64, 64)

@@ -17,9 +17,13 @@ from triscope.surface.synth.painting import GOOD, KINDS, SIZE, Painted, paint
 
 @dataclass(frozen=True)
 class Counts:
-    """How many parts of each kind: good ones to learn from, good ones to test, bad ones a type."""
+    """How many parts of each kind.
+
+    Good ones to learn from, to calibrate with and to test; bad ones to test, of each type.
+    """
 
     train: int = 40
+    calibrate: int = 0
     good: int = 12
     bad: int = 6
 
@@ -35,6 +39,7 @@ def write_set(
 ) -> Path:
     """Write ``train/good``, ``test/TYPE`` and ``ground_truth/TYPE`` below ``folder``; return it.
 
+    With ``counts.calibrate`` also ``calibrate/good``.
     A picture depends on the seed, its kind, its type and its number alone, not on the counts.
     """
     plan = list(_plan(kinds, counts))
@@ -51,10 +56,10 @@ def write_set(
 
 def _plan(kinds: Sequence[str], counts: Counts) -> Iterator[tuple[str, str, str, int]]:
     for kind in kinds:
-        for number in range(counts.train):
-            yield "train", kind, GOOD, number
-        for number in range(counts.good):
-            yield "test", kind, GOOD, number
+        good = {"train": counts.train, "calibrate": counts.calibrate, "test": counts.good}
+        for split, count in good.items():
+            for number in range(count):
+                yield split, kind, GOOD, number
         for defect in KINDS[kind]:
             for number in range(counts.bad):
                 yield "test", kind, defect, number
