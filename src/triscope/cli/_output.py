@@ -95,6 +95,7 @@ def show_table(
     console = people()
     console.soft_wrap = False
     console.print(table)
+    console.print()
 
 
 COLOURS = {"pass": "green", "review": "yellow", "fail": "red"}

@@ -26,6 +26,7 @@ from triscope.kernel.runtime.seen import Seen
 
 if TYPE_CHECKING:
     from triscope.kernel.calibrate import RegionSize
+    from triscope.kernel.metrics import Evaluation
 
 UNDECIDED = Verdict("review", "this check has no thresholds yet: run 'triscope calibrate'")
 
@@ -201,6 +202,36 @@ class Check(ABC):
             cost_reject=cost_reject,
             cost_review=cost_review,
             prevalence=prevalence,
+        )
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        exact: bool = False,
+        draws: int = 1000,
+        confidence: float = 0.95,
+        seed: int = 0,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Evaluation:
+        """Measure the check on labelled captures; of a data set with splits those of the test.
+
+        What taught or calibrated the check is left out, and noted. Unreadable captures are added
+        to ``skipped``. ``exact`` keeps every pixel's score; intervals are of ``draws`` bootstrap
+        draws from ``seed``. Raises EmptyData, LeakedData.
+        """
+        from triscope.kernel.runtime.evaluating import evaluate
+
+        return evaluate(
+            self,
+            data,
+            exact=exact,
+            draws=draws,
+            confidence=confidence,
+            seed=seed,
+            workers=workers,
+            progress=progress,
         )
 
     def save(self, folder: str | Path | None = None, *, why: str = "") -> Path:

@@ -1,0 +1,53 @@
+"""An evaluation as the figures that people read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from triscope.kernel.report import Figure
+
+IMAGE = {
+    "auroc": ("image AUROC", "chance that a defective part scores above a good one"),
+    "average_precision": ("average precision", "of the ranking of defective parts"),
+    "f1_max": ("F1, at best", "with the threshold that suits this data best"),
+}
+PIXEL = {
+    "auroc": ("pixel AUROC", "the same for pixels of defects"),
+    "aupro_30": ("AUPRO", "overlap with the defects, at pixel FPR up to 0.3"),
+    "aupro_05": ("AUPRO, strict", "the same up to 0.05"),
+    "dice_max": ("Dice, at best", "overlap of the best mask"),
+}
+
+
+def figures_of(measured: Any) -> list[Figure]:
+    """Image metrics, pixel metrics and the shares that the thresholds of the check lead to."""
+    found = [
+        Figure(title, f"{value.value:.4f}", f"{value.low:.4f} to {value.high:.4f}", meaning)
+        for name, (title, meaning) in IMAGE.items()
+        if (value := (measured.image or {}).get(name)) is not None
+    ]
+    found += [
+        Figure(title, f"{value.value:.4f}", "", meaning)
+        for name, (title, meaning) in PIXEL.items()
+        if (value := (measured.pixel or {}).get(name)) is not None
+    ]
+    return found + _shares(measured)
+
+
+def _shares(measured: Any) -> list[Figure]:
+    if measured.outcomes is None:
+        return []
+    shares = (
+        ("good parts failed", "good", "fail", "false_reject"),
+        ("defective parts passed", "defective", "pass", "escape"),
+    )
+    found = []
+    for title, kind, outcome, name in shares:
+        count, total = measured.outcomes[kind][outcome], measured.images[kind]
+        if total:
+            low, high = measured.intervals[name]
+            text = f"{100 * low:.1f} to {100 * high:.1f} %"
+            found.append(
+                Figure(title, f"{count} of {total}", text, "at the thresholds of the check")
+            )
+    return found
