@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from triscope.errors import BadSettings, DataError, EmptyData
 from triscope.kernel.data import Dataset, Sample, open_data
+from triscope.kernel.data.splits import hold_out
 from triscope.kernel.runtime.check import as_sample
 
 BAD = {"bad", "defect", "defects", "defective", "ng", "nok", "fail", "failed", "anomaly"}
@@ -53,36 +53,14 @@ def portions_of(
     kept = _of_own(data.split("calibrate"), labelled) if data.split("calibrate") else None
     if kept is not None or not share:
         return Portions(data, usable, kept or _none())
-    train, held = hold_out(usable, share, seed, data.root)
-    return Portions(data, train, Dataset(held, data.root, data.layout, data.classes))
-
-
-def hold_out(
-    samples: Sequence[Sample], share: float, seed: int, name: str = ""
-) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Two disjoint parts in the given order, drawn by the seed; samples of a group stay together.
-
-    At least one group goes to each part.
-    """
-    groups: dict[Any, list[int]] = {}
-    for place, sample in enumerate(samples):
-        groups.setdefault(sample.group if sample.group is not None else place, []).append(place)
-    if len(groups) < 2:
+    if len(usable) == 1:
         raise DataError(
-            f"{name or 'the data'} holds one usable image: learning needs at least one and "
+            f"{data.root or 'the data'} holds one usable image: learning needs at least one and "
             "calibrating one more. Give more images, or fit with calibrate=0 to go without "
             "thresholds."
         )
-    order = list(groups)
-    random.Random(seed).shuffle(order)
-    wanted = max(1, round(share * len(samples)))
-    out: set[int] = set()
-    for group in order[:-1]:
-        if len(out) >= wanted:
-            break
-        out |= set(groups[group])
-    train = tuple(s for i, s in enumerate(samples) if i not in out)
-    return train, tuple(s for i, s in enumerate(samples) if i in out)
+    train, held = hold_out(usable, share, seed, data.root)
+    return Portions(data, train, Dataset(held, data.root, data.layout, data.classes))
 
 
 def _share(calibrate: Any) -> float | None:
