@@ -51,7 +51,7 @@ def _terms(first: int, last: int, n: int, p: float) -> list[float]:
     """The probabilities of first..last, leaving out what is far too small to count."""
     log_p, log_q = math.log(p), math.log1p(-p)
     whole = math.lgamma(n + 1)
-    spread = 40 * math.sqrt(n * p * (1 - p)) + 40
+    spread = 12 * math.sqrt(n * p * (1 - p)) + 40
     first, last = max(first, math.floor(n * p - spread)), min(last, math.ceil(n * p + spread))
     return [
         math.exp(whole - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * log_p + (n - i) * log_q)

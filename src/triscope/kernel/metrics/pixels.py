@@ -22,7 +22,7 @@ class Pixels:
     """Adds up score maps with their masks; answers metrics at any time.
 
     Scores are compared as float32, raw. With ``exact`` every score is kept (4 bytes a good pixel)
-    and errors are 0; otherwise three histograms of 2 MB are, and each answer states its error.
+    and errors are 0; otherwise three histograms of 1 MB are, and each answer states its error.
     ``above`` is the pixel threshold whose confusion table is counted as well, always exactly.
     """
 
@@ -65,14 +65,10 @@ class Pixels:
         if self.exact:
             good, bad, weights = self._all_kept()
             return steps_between(good, bad, weights)
-        low, high, counts = self._histogram.used()
+        lowest, single, counts = self._histogram.used()
         counts = counts[:, ::-1]
         return Steps(
-            low[::-1].astype(np.float64),
-            counts[NEGATIVES],
-            counts[POSITIVES],
-            counts[REGIONS],
-            exact=(low == high)[::-1],
+            lowest[::-1], counts[NEGATIVES], counts[POSITIVES], counts[REGIONS], single[::-1]
         )
 
     def auroc(self) -> Bounded:
@@ -121,16 +117,14 @@ class Pixels:
         histogram.reach(lowest, highest)
         if lowest <= 0:
             scores = scores + np.float32(0)  # -0.0 becomes 0.0: equal numbers share a bin
-        places = histogram.places(scores)
+        places = histogram.places(scores, lowest)
         histogram.saw(places, scores)
-        everything = np.bincount(places)
+        histogram.add(NEGATIVES, places)
         if len(where):
             hit = places[where]
-            positives = np.bincount(hit)
-            everything[: len(positives)] -= positives
-            histogram.add(POSITIVES, positives)
-            histogram.add(REGIONS, np.bincount(hit, weights))
-        histogram.add(NEGATIVES, everything)
+            histogram.add(NEGATIVES, hit, -1.0)
+            histogram.add(POSITIVES, hit)
+            histogram.add(REGIONS, hit, weights)
 
 
 def _range(scores: Map) -> tuple[float, float]:

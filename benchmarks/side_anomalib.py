@@ -1,0 +1,129 @@
+"""anomalib's side of the comparisons of PatchCore, run in the second environment.
+
+``python -m benchmarks.side_anomalib fit DATASET KEEP FOLDER`` fits and evaluates, and leaves the
+bank in the folder; ``... export DATASET KEEP FOLDER`` writes what anomalib exports from it;
+``... inspect DATASET KEEP FOLDER FORM`` times it from file to answer.
+
+The network is used as it is, without the engine around it: that is the faster way. Images are
+read, resized and normalised by our reader, so that both sides see the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from benchmarks.cases import figures
+from benchmarks.data import MOBILENET, items
+from benchmarks.measure import clock, peak_mb
+from triscope.kernel.data import read_image, to_input
+
+SIZE, BATCH, LAYERS = 256, 8, (2, 3)  # strides 8 and 16, as ours
+
+
+def main(task: str, dataset: str, keep: str, folder: str, form: str = "") -> None:
+    """Do one task and print its figures."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    if task == "fit":
+        answer = fit(dataset, float(keep), Path(folder))
+    elif task == "export":
+        answer = export(Path(folder))
+    else:
+        answer = inspect(dataset, Path(folder), form)
+    print(json.dumps(answer))
+
+
+def network() -> PatchcoreModel:
+    """PatchCore over the MobileNetV2 of the file, padded as it was trained."""
+    model = PatchcoreModel(layers=LAYERS, backbone="mobilenetv2_100", pre_trained=False)
+    tap = timm.create_model(
+        "mobilenetv2_100", pad_type="same", features_only=True, exportable=True, out_indices=LAYERS
+    )
+    missing, _ = tap.load_state_dict(load_file(MOBILENET), strict=False)
+    if missing:
+        raise SystemExit(f"the weights file lacks {missing[:3]}")
+    model.feature_extractor.feature_extractor = tap.eval()
+    return model
+
+
+def inputs(images: list[NDArray[Any]]) -> torch.Tensor:
+    """Images resized by our reader, as the network was trained on: x / 127.5 - 1."""
+    return torch.from_numpy(np.stack([to_input(image, (SIZE, SIZE)) for image in images])) * 2 - 1
+
+
+def fit(dataset: str, keep: float, folder: Path) -> dict[str, Any]:
+    """Features of all images, then the coreset; figures on the test images."""
+    before = peak_mb()
+    files = [item.image for item in items(dataset, "train")]
+    with clock() as used:
+        model = network().train()
+        for start in range(0, len(files), BATCH):
+            model(inputs([read_image(file) for file in files[start : start + BATCH]]))
+        patches = sum(len(part) for part in model.embedding_store)
+        model.subsample_embedding(keep)
+    model.eval()
+    torch.save(model.state_dict(), folder / "patchcore.pt")
+
+    def detector(image: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+        with torch.no_grad():
+            answer = model(inputs([image]))
+        return answer.anomaly_map[0, 0].numpy(), float(answer.pred_score)
+
+    found = {"cpu_s": used.cpu_s, "wall_s": used.wall_s, "peak_mb": used.peak_mb, "before": before}
+    sizes = {"patches": patches, "bank": len(model.memory_bank), "images": len(files)}
+    return {**found, **sizes, **figures(detector, items(dataset, "test"))}
+
+
+def fitted(folder: Path) -> PatchcoreModel:
+    """The network with the bank of an earlier fit."""
+    state = torch.load(folder / "patchcore.pt", weights_only=True)
+    model = network().eval()
+    model.memory_bank = state["memory_bank"]
+    model.load_state_dict(state)
+    return model
+
+
+def export(folder: Path) -> dict[str, Any]:
+    """What ``Patchcore.to_onnx`` and ``to_openvino`` write, pre-processing inside."""
+    from anomalib.models import Patchcore
+    from anomalib.pre_processing import PreProcessor
+    from torchvision.transforms.v2 import Compose, Normalize, Resize
+
+    half = [0.5, 0.5, 0.5]
+    steps = Compose([Resize((SIZE, SIZE), antialias=True), Normalize(half, half)])
+    whole = Patchcore(
+        backbone="mobilenetv2_100",
+        layers=LAYERS,
+        pre_trained=False,
+        pre_processor=PreProcessor(transform=steps),
+        evaluator=False,
+        visualizer=False,
+    )
+    whole.model = fitted(folder)
+    whole.eval()
+    with torch.no_grad():
+        onnx = whole.to_onnx(folder)
+        openvino = whole.to_openvino(folder)
+    return {"onnx": str(onnx), "openvino": str(openvino)}
+
+
+def inspect(dataset: str, folder: Path, form: str) -> dict[str, Any]:
+    """Median CPU seconds an image, from the file to score and map."""
+    del dataset, folder, form, time
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
