@@ -17,7 +17,10 @@ def image_size(data: bytes) -> Size | None:
                 return read(data)
             except (struct.error, IndexError, ValueError):
                 return None
-    return None
+    try:
+        return _avif(data) if data[4:8] == b"ftyp" else None
+    except struct.error:
+        return None
 
 
 def upright_size(data: bytes) -> Size | None:
@@ -175,6 +178,32 @@ def _jpeg2000(data: bytes) -> Size | None:
     return h, w
 
 
+def _big_tiff(data: bytes) -> Size | None:
+    """Eight bytes for offsets and counts; entries of 20 bytes."""
+    order = "<" if data[:2] == b"II" else ">"
+    at = struct.unpack_from(order + "Q", data, 8)[0]
+    count = struct.unpack_from(order + "Q", data, at)[0]
+    sides = {}
+    for i in range(min(count, 512)):
+        entry = at + 8 + 20 * i
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if tag in (256, 257):
+            form = {3: "H", 4: "I"}.get(kind, "Q")
+            sides[tag] = struct.unpack_from(order + form, data, entry + 12)[0]
+    return (sides[257], sides[256]) if len(sides) == 2 else None
+
+
+def _avif(data: bytes) -> Size | None:
+    """The largest of the sizes of items: tiles of a grid are smaller than the whole."""
+    sizes = []
+    at = data.find(b"ispe")
+    while at >= 0:
+        w, h = struct.unpack_from(">II", data, at + 8)
+        sizes.append((h, w))
+        at = data.find(b"ispe", at + 4)
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
 READERS: dict[bytes, Callable[[bytes], Size | None]] = {
     b"\x89PNG\r\n\x1a\n": _png,
     b"\xff\xd8": _jpeg,
@@ -190,4 +219,6 @@ READERS: dict[bytes, Callable[[bytes], Size | None]] = {
     b"P5": _netpbm,
     b"P6": _netpbm,
     b"\x00\x00\x00\x0cjP  ": _jpeg2000,
+    b"II+\x00": _big_tiff,
+    b"MM\x00+": _big_tiff,
 }

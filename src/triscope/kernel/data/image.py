@@ -18,6 +18,7 @@ from triscope.kernel.data.source import read_bytes
 Image = NDArray[Any]
 Bools = NDArray[np.bool_]
 MAX_PIXELS = 2**28  # 16,384 x 16,384; as RGB 0.8 GB
+KNOWN = "PNG, JPEG, TIFF, BMP, WebP, GIF, PNM, JPEG 2000, AVIF"
 LIMIT = "TRISCOPE_MAX_PIXELS"
 # Upright by EXIF, as deep as the file is, grey stays grey, alpha is dropped.
 DECODE = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
@@ -47,7 +48,10 @@ def decode(data: bytes, name: str = "image") -> Image:
     """An encoded image (PNG, JPEG, TIFF, BMP, WebP, …) as :func:`read_image` gives it."""
     if not data:
         raise UnreadableImage(f"{name} is empty (0 bytes).")
-    _within_limit(image_size(data), name)
+    size = image_size(data)
+    if size is None:  # without a size nobody knows how much memory the decoder would take
+        raise UnreadableImage(f"{name} is damaged, or not an image of a known format ({KNOWN}).")
+    _within_limit(size, name)
     if not whole(data):
         raise UnreadableImage(f"{name} is cut off: its end is missing ({len(data)} bytes).")
     try:
@@ -55,7 +59,7 @@ def decode(data: bytes, name: str = "image") -> Image:
     except cv2.error as error:
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}.") from error
     if image is None:
-        raise UnreadableImage(f"{name} is damaged, or not an image that OpenCV decodes.")
+        raise UnreadableImage(f"{name} is damaged: it cannot be decoded.")
     if image.dtype not in FULL:
         raise UnreadableImage(f"{name} holds {image.dtype} values: expected 8 or 16 bit a channel.")
     if image.ndim == 3:
@@ -84,8 +88,8 @@ def max_pixels() -> int:
     return int(text)
 
 
-def _within_limit(size: tuple[int, int] | None, name: str) -> None:
-    if size is not None and size[0] * size[1] > max_pixels():
+def _within_limit(size: tuple[int, int], name: str) -> None:
+    if size[0] * size[1] > max_pixels():
         raise UnreadableImage(
             f"{name} is {size[1]} x {size[0]} pixels, more than the limit of {max_pixels():,}. "
             f"Cut it up, or raise the limit in the environment: {LIMIT}={size[0] * size[1]}"

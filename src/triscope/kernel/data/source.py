@@ -14,6 +14,9 @@ import numpy as np
 from triscope.errors import UnreadableImage
 from triscope.kernel.data.sample import Source
 
+MAX_BYTES = 2 << 30
+ARCHIVES = ("zip", "tar")
+
 
 def is_address(source: object) -> bool:
     """True for an fsspec address: ``memory://a.png``, ``zip://a.png::parts.zip``, ``s3://…``."""
@@ -21,16 +24,25 @@ def is_address(source: object) -> bool:
 
 
 def read_bytes(source: str | Path, first: int | None = None) -> bytes:
-    """The content of a file, or its ``first`` bytes; raises UnreadableImage with the reason."""
+    """The content of a file, or its ``first`` bytes; raises UnreadableImage with the reason.
+
+    Files of more than 2 GB are refused, also where an archive would only unpack to that.
+    """
     try:
-        if is_address(source):
-            system, path = file_system(str(source))
-            with system.open(path, "rb") as file:
-                return bytes(file.read() if first is None else file.read(first))
-        with Path(source).open("rb") as file:
-            return file.read() if first is None else file.read(first)
+        with _opened(source) as file:
+            data = bytes(file.read(MAX_BYTES + 1 if first is None else first))
     except Exception as error:  # remote file systems raise what they like
         raise UnreadableImage(f"{source} cannot be read: {_reason(error)}.") from error
+    if len(data) > MAX_BYTES:
+        raise UnreadableImage(f"{source} is larger than {MAX_BYTES >> 30} GB.")
+    return data
+
+
+def _opened(source: str | Path) -> Any:
+    if is_address(source):
+        system, path = file_system(str(source))
+        return system.open(path, "rb")
+    return Path(source).open("rb")
 
 
 def file_system(address: str) -> tuple[Any, str]:
@@ -42,9 +54,6 @@ def file_system(address: str) -> tuple[Any, str]:
 
     system, path = url_to_fs(address)
     return system, path
-
-
-ARCHIVES = ("zip", "tar")
 
 
 @lru_cache(maxsize=8)

@@ -118,12 +118,15 @@ def _walk(root: Path) -> Iterator[str]:
 
 
 def _remote(address: str) -> Tree:
-    system, path = file_system(address)
     inner, _, outer = address.partition("::")
     try:
+        system, path = file_system(address)
         found = system.find(path)
     except FileNotFoundError:
-        found = []
+        raise EmptyData(f"{address}: there is no such file or folder.") from None
+    except Exception as error:  # archives and remote file systems raise what they like
+        reason = f"{type(error).__name__}: {error}"
+        raise EmptyData(f"{address} cannot be opened: {reason}.") from error
     base = path.strip("/")
     files = (name.strip("/")[len(base) :].lstrip("/") for name in found)
     listed = [f for f in files if f and not any(part.startswith(".") for part in f.split("/"))]
