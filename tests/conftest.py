@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+from outside import parity, real_data
+
+__all__ = ["parity", "real_data"]
 
 # Before torch is imported: two tests at a time on two cores are fastest with one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,22 +32,6 @@ else:
             ],
             "beartype.beartype",
         )
-
-
-def real_data(name: str) -> Path:
-    """A folder of the real data; skips the test, with the reason, where it is not there."""
-    root = Path(os.environ.get("TRISCOPE_DATA", SHARED / "data"))
-    if not (root / name).exists():
-        pytest.skip(f"real data {name!r} not found in {root} (set TRISCOPE_DATA)")
-    return root / name
-
-
-def parity(name: str) -> Path:
-    """A folder or file of the stored answers; skips the test where it is not there."""
-    path = SHARED / "parity" / name
-    if not path.exists():
-        pytest.skip(f"stored answers {name!r} not found in {path.parent}")
-    return path
 
 
 @pytest.fixture(autouse=True)

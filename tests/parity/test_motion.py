@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import triscope
-from conftest import parity
+from outside import parity
 from triscope.motion.models.tsm import Online
 
 pytestmark = pytest.mark.real

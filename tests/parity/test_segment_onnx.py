@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
-from conftest import SHARED
+from outside import SHARED
 from triscope.segment.export.folder import write_decoder
 from triscope.segment.export.graphs import Options
 

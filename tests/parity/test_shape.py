@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import triscope
-from conftest import parity, real_data
+from outside import parity, real_data
 from triscope.errors import WeightsMismatch
 
 VIEWS = {

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stereo_toys import rig
 
-from conftest import real_data
+from outside import real_data
 from triscope.errors import DataError
 from triscope.kernel.geometry.cameras import invert, is_rotation, project
 from triscope.shape.formats import colmap, mvsnet, open_scene

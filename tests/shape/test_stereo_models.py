@@ -13,7 +13,7 @@ from stereo_toys import moved, rig
 from torch.nn import functional as F
 
 import triscope
-from conftest import real_data
+from outside import real_data
 from triscope.errors import BadSettings, WeightsMissing
 from triscope.kernel import catalogue
 from triscope.kernel.geometry.cameras import resize_K

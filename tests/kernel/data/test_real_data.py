@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from conftest import real_data
+from outside import real_data
 from triscope.kernel.data import Loaded, load, mask_of, open_data, read_image, read_mask
 from triscope.kernel.data.splits import disjoint
 

@@ -126,9 +126,9 @@ def test_groups_by_a_pattern_of_the_name():
 
 def test_messages():
     data = Dataset(tuple(Sample(array(0), f"{i}") for i in range(4)))
-    with pytest.raises(DataError, match=r"line: 4 images of one group or content cannot"):
+    with pytest.raises(DataError, match=r"line holds 4 usable images, all of one group or"):
         hold_out(data.samples, 0.5, 0, "line")
-    with pytest.raises(DataError, match=r"one image cannot be divided. Give more images"):
+    with pytest.raises(DataError, match=r"holds one usable image: learning needs at least"):
         hold_out(data.samples[:1], 0.5, 0)
     with pytest.raises(BadSettings, match=r"test=1: expected a share in \[0, 1\)"):
         split_data(data, test=1)

@@ -73,8 +73,9 @@ def hold_out(
     together = units(samples)
     if len(together) < 2:
         raise DataError(
-            f"{name or 'the data'}: {_counted(samples)} cannot be divided. Give more images, of "
-            "other parts, or images of their own for calibration."
+            f"{name or 'the data'} holds {_counted(samples)}: learning needs at least one and "
+            "calibrating one more. Give more images, or fit with calibrate=0 to go without "
+            "thresholds."
         )
     order = np.random.default_rng(seed).permutation(len(together))
     wanted = max(1, round(share * len(samples)))
@@ -89,8 +90,8 @@ def hold_out(
 
 def _counted(samples: Sequence[Sample]) -> str:
     if len(samples) == 1:
-        return "one image"
-    return f"{len(samples)} images of one group or content"
+        return "one usable image"
+    return f"{len(samples)} usable images, all of one group or content"
 
 
 def split_data(
