@@ -150,7 +150,9 @@ def _learn_from_images(fitting: Fitting, reader: Check, ways: Sequence[str]) -> 
 def _descend_on_batches(fitting: Fitting) -> None:
     model, portions = fitting.model, fitting.portions
     data = _data_of(fitting, portions.train)
-    _descend(fitting, model.batches(data, "train", fitting.seed))
+    batches = model.batches(data, "train", fitting.seed)
+    fitting.skipped += getattr(batches, "skipped", [])
+    _descend(fitting, batches)
 
 
 def _descend(fitting: Fitting, batches: Any) -> None:

@@ -54,12 +54,12 @@ def to_windows(image: NDArray[Any], card: Card) -> tuple[Floats, Windows]:
     """The image as inputs of the graph: float32 (b, 3, h, w), resized or cut as the card says."""
     keep = card.input.get("fit") == "letterbox"
     if not card.tile:
-        row, place = _fitted(image, card.size, keep)
+        row, place = fitted(image, card.size, keep)
         return row[None], Windows((place,), None)
     plan = tiles.plan(image.shape[:2], card.tile, card.overlap)
     rows, places = [], []
     for piece, (y, x) in zip(tiles.cut(image, plan), plan, strict=True):
-        row, place = _fitted(piece, card.size, keep)
+        row, place = fitted(piece, card.size, keep)
         rows.append(row)
         places.append(Placed(x, y, place.scale_x, place.scale_y, place.used))
     return np.stack(rows), Windows(tuple(places), plan)
@@ -81,7 +81,7 @@ def whole_map(maps: NDArray[Any], prepared: Prepared) -> Floats:
     return np.array(whole, dtype=np.float32, order="C")
 
 
-def _fitted(image: NDArray[Any], size: tuple[int, int], keep_aspect: bool) -> tuple[Floats, Placed]:
+def fitted(image: NDArray[Any], size: tuple[int, int], keep_aspect: bool) -> tuple[Floats, Placed]:
     """One image as (3, h, w): stretched, or with its aspect kept and zeros right and below."""
     (h, w), (to_h, to_w) = image.shape[:2], size
     if not keep_aspect:

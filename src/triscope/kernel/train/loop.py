@@ -123,10 +123,11 @@ def _fabric(plan: Plan) -> Any:
 
 def _several() -> Any:
     """Parts without a gradient in a step are common: a model may train them one after the other."""
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
-    start = "popen" if torch.distributed.is_torchelastic_launched() else "spawn"
-    return DDPStrategy(start_method=start, find_unused_parameters=True)
+    if torch.distributed.is_torchelastic_launched():
+        return DDPStrategy(start_method="popen", find_unused_parameters=True)
+    return DDPStrategy(start_method="spawn", find_unused_parameters=True)
 
 
 def _in_processes(fabric: Any, task: _Task) -> Report:

@@ -14,12 +14,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triscope.kernel.config import require
+from triscope.kernel.data import Dataset, Split
+from triscope.kernel.data.transforms import Affine, Chain, Flip, Light, QuarterTurn, Sometimes
 from triscope.kernel.nn.stages import Stages, stages
+from triscope.surface.labelled import UNCHANGED, Batches, boxed
 from triscope.surface.models import _roi, _rpn
 from triscope.surface.models._necks import Neck
 from triscope.surface.models._supervised import Supervised
 
 RATIOS = (1.0, 0.5, 2.0)  # height : width of the anchors
+AUGMENT = Chain(
+    Flip(horizontal=0.5, vertical=0.5),
+    QuarterTurn(),
+    Sometimes(Affine(degrees=(-8, 8), scale=(0.85, 1.2), shift=(-0.1, 0.1))),
+    Light(brightness=(-0.1, 0.1), contrast=(0.8, 1.25)),
+)
 PARTS = ("stages", "neck", "rpn", "head", "names")
 # One batch: "images" float32 (b, 3, h, w); "boxes" and "labels", a list of (n, 4) xyxy in pixels
 # of the input and one of (n,) from 0 on, an image each.
@@ -53,6 +62,7 @@ class Settings:
     warm_up: int = 0  # steps in which the learning rate grows
     clip: float = 10.0  # largest norm of the gradient
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # numbers of the forward pass
+    augment: bool = True  # flips, turns, shifts and light, drawn anew for each image
     ema: float = 0.0  # decay of the running mean of the weights that is kept; 0: none
     seed: int = 0  # of new layers, sampling and augmentation
 
@@ -280,6 +290,22 @@ class Detector(Supervised):
         net = self.compose(settings, body, classes)
         net.freeze(*FROZEN["joint"])
         return net
+
+    def card(self) -> dict[str, Any]:
+        """Classes, and that images keep their aspect."""
+        return {**super().card(), "input": {"fit": "letterbox"}}
+
+    def batches(self, data: Dataset, split: Split, seed: int) -> Batches:
+        """Images with their boxes, in pixels of the input."""
+        size, train = self.settings.size, split == "train" and self.settings.augment
+        return Batches(
+            data.samples,
+            boxed(self.classes),
+            (size, size),
+            self.settings.batch,
+            seed,
+            AUGMENT if train else UNCHANGED,
+        )
 
     @property
     def detector(self) -> TwoStage:
