@@ -165,7 +165,7 @@ class EfficientAd:
             raise NotFitted("efficientad has watched no images: watch() good images first.")
         values = torch.cat(list(self._seen.values()), 1).sort(1).values  # (2, all places)
         places = torch.tensor(self.settings.quantiles, dtype=torch.float64) * (values.shape[1] - 1)
-        self.parts.lines.copy_(values[:, places.round().long()])
+        self.parts.get_buffer("lines").copy_(values[:, places.round().long()])
 
     def forget(self, ids: Tensor) -> None:
         """Take images out of the quantiles; the networks keep what they learned."""
@@ -175,7 +175,7 @@ class EfficientAd:
     def graph(self) -> nn.Module:
         """Images in, heat map and score out; NotFitted before training and settle()."""
         self.parts.must_be_trained("efficientad")
-        if bool(self.parts.lines.isnan().any()):
+        if bool(self.parts.get_buffer("lines").isnan().any()):
             raise NotFitted(
                 "efficientad has no scale for its maps yet: watch() good images, then settle()."
             )
@@ -224,7 +224,7 @@ class _Graph(nn.Module):
         super().__init__()
         names = ("spread", "teacher", "student", "autoencoder")
         self.parts = nn.ModuleDict({name: parts[name] for name in names})
-        self.register_buffer("lines", parts.lines.clone())
+        self.register_buffer("lines", parts.get_buffer("lines").clone())
 
     def forward(
         self, images: Float[Tensor, "b 3 h w"]

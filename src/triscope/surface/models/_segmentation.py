@@ -1,0 +1,132 @@
+"""What the segmentation networks share: settings, losses, batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from triscope.errors import BadLabels
+from triscope.kernel.config import require
+from triscope.kernel.data import Dataset, Split
+from triscope.surface.labelled import UNCHANGED, Batches, masked
+from triscope.surface.models._supervised import GENTLE, Supervised
+
+Logits = Float[Tensor, "b c h w"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all segmentation networks are told."""
+
+    classes: tuple[str, ...] = ()  # names of the defects; empty: those of the data
+    backbone: str = "mobilenetv2_100"  # any timm backbone of four stages
+    weights: str = ""  # its file; random:SEED for tests; empty: the weights folder, or timm's
+    norm: Literal["frozen", "batch"] = "batch"  # whether its batch norms keep their statistics
+    size: int = 320  # pixels of a side of the input
+    focal: float = 1.0  # weight of the focal loss beside the Dice loss
+    gamma: float = 2.0  # how much the focal loss turns to hard pixels
+    augment: bool = True  # flips, turns, shifts and light, drawn anew for each image
+    steps: int = 2000  # updates
+    batch: int = 8  # images an update
+    learning_rate: float = 1e-3  # highest of the schedule
+    weight_decay: float = 1e-4  # of the optimizer
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"  # rule of the updates
+    schedule: Literal["constant", "cosine", "drop"] = "cosine"  # of the learning rate
+    warm_up: int = 50  # steps in which the learning rate grows
+    clip: float = 5.0  # largest norm of the gradient
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # numbers of the forward pass
+    score_every: int = 0  # steps between looks at the held-out images; 0: keep the last weights
+    patience: int = 0  # stop after so many looks without a better score; 0: never
+    ema: float = 0.0  # decay of the running mean of the weights that is kept; 0: none
+    seed: int = 0  # of new layers and of the augmentation
+
+    def __post_init__(self) -> None:
+        """Raise BadSettings for a number out of its range."""
+        require(
+            self,
+            size=(self.size >= 32, "32 or more"),
+            focal=(self.focal >= 0, "0 or more"),
+            gamma=(self.gamma >= 0, "0 or more"),
+            steps=(self.steps >= 1, "1 or more"),
+            batch=(self.batch >= 1, "1 or more"),
+            learning_rate=(self.learning_rate > 0, "a number above 0"),
+        )
+
+
+class Segmenter(Supervised):
+    """Learns masks; one map of logits a class, each by itself."""
+
+    net_answers_score = False
+
+    def begin(self, data: Dataset) -> None:
+        """Build the network; BadLabels where no image has a mask."""
+        if len(data) and not any(sample.mask is not None for sample in data):
+            raise BadLabels(
+                f"{self.model_name} learns from masks, but none of the {len(data)} images of "
+                f"{data.root or 'the data'} has one. 'triscope data show' tells what was "
+                "recognised; 'classifier' learns from labels alone."
+            )
+        super().begin(data)
+
+    def batches(self, data: Dataset, split: Split, seed: int) -> Batches:
+        """Images with their masks."""
+        settings = self.settings
+        change = GENTLE if split == "train" and settings.augment else UNCHANGED
+        size = (settings.size, settings.size)
+        samples = tuple(s for s in data if s.good or s.mask is not None)
+        return Batches(samples, masked(self.classes), size, settings.batch, seed, change, False)
+
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Dice and focal loss of the drawn images."""
+        self.parts.learned_batches += 1
+        return mask_losses(self.net(batch["images"]), batch["masks"], batch["drawn"], self.settings)
+
+    @torch.inference_mode()
+    def score(self, data: Dataset) -> float:
+        """Dice of all held-out pixels together."""
+        net = self.trained()
+        shared = total = 0.0
+        for batch in self.batches(data, "calibrate", 0)(0):
+            found = net(batch["images"])
+            found = (found[0] if isinstance(found, tuple) else found) > 0
+            truth = batch["masks"] > 0.5
+            shared += float((found & truth).sum())
+            total += float(found.sum() + truth.sum())
+        return 2 * shared / total if total else 1.0
+
+    def graph(self) -> nn.Module:
+        """Images in, logits out; NotFitted before the training."""
+        return self.trained()
+
+
+def mask_losses(
+    logits: Logits, masks: Logits, drawn: Bool[Tensor, "b"], settings: Settings
+) -> dict[str, Tensor]:
+    """Dice over the batch (arXiv:1606.04797) plus focal loss (arXiv:1708.02002), drawn images."""
+    if not bool(drawn.any()):
+        nothing = logits.sum() * 0
+        return {"loss": nothing, "dice": nothing, "focal": nothing}
+    logits, masks = logits[drawn], masks[drawn]
+    dice = dice_loss(logits, masks)
+    focal = focal_loss(logits, masks, settings.gamma)
+    return {"loss": dice + settings.focal * focal, "dice": dice, "focal": focal}
+
+
+def dice_loss(logits: Logits, masks: Logits) -> Float[Tensor, ""]:
+    """One minus the Dice coefficient of each class over all images, averaged."""
+    chance = logits.sigmoid()
+    shared = (chance * masks).sum((0, 2, 3))
+    total = chance.sum((0, 2, 3)) + masks.sum((0, 2, 3))
+    return (1 - (2 * shared + 1) / (total + 1)).mean()
+
+
+def focal_loss(logits: Logits, masks: Logits, gamma: float) -> Float[Tensor, ""]:
+    """Binary cross-entropy, each pixel by how wrong it is; scaled to the share of defects."""
+    entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    wrong = (logits.sigmoid() - masks).abs()
+    return (wrong**gamma * entropy).sum() / masks.sum().clamp_min(0.01 * masks.numel())
