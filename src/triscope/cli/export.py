@@ -28,7 +28,7 @@ KEYS = {
 @click.command("export")
 @click.argument("check", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--int8", is_flag=True, help="Quantise the graph to 8 bits; thresholds stay.")
+@click.option("--int8", is_flag=True, help="Quantise to 8 bits, and choose thresholds again.")
 @click.option("--no-weights", is_flag=True, help="Leave out what only 'triscope learn' needs.")
 @json_option
 def command(check: Path, folder: Path, as_json: bool, **options: Any) -> int:

@@ -8,7 +8,7 @@ still be caught, else the version in force stays.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,13 +17,13 @@ from safetensors.torch import load_file
 
 from triscope.errors import CheckError, DataError, EmptyData, UsageError
 from triscope.kernel import catalogue, config
-from triscope.kernel.calibrate import RegionSize
 from triscope.kernel.data import Dataset, Sample, fingerprint
 from triscope.kernel.export.fitted import WEIGHTS, Fitted
 from triscope.kernel.export.graphs import graphs_of, torch_engines
 from triscope.kernel.protocols import Begins, Forgets, LearnsByWatching, Progress, way_of_learning
 from triscope.kernel.results import Inspection, Skipped
 from triscope.kernel.runtime import Check, open
+from triscope.kernel.runtime.calibrating import calibrate_again
 from triscope.kernel.runtime.card import Card, Version, read_card
 from triscope.kernel.runtime.engine import MAIN
 from triscope.kernel.runtime.folder import HISTORY, versions
@@ -212,28 +212,12 @@ def _keep(check: Check, model: Any, why: str, progress: Progress | None) -> bool
     golden = read_golden(check.folder)[0].get(MAIN)
     check.origin = Fitted(model, graphs, [golden] if golden else [], check.card.engine)
     check.engines = dict(torch_engines(graphs))
-    calibrated = _calibrate_as_before(check, progress)
+    calibrated = calibrate_again(check, progress)
     train = check.seen.of("train")
     data = {**check.card.data, "train": len(train), "hash": hash_of(train)}
     check.card = check.card.with_(data=data)
     save(check, why=why)
     return calibrated
-
-
-def _calibrate_as_before(check: Check, progress: Progress | None) -> bool:
-    """Choose the thresholds by the same wish on the same held-out images, if they are there."""
-    asked = check.card.promise.get("asked")
-    if asked is None or check.card.zones is None:
-        return False
-    held = check.seen.of("calibrate")
-    if not held or len(check.seen.samples("calibrate")) < len(held):
-        basis = f"{check.card.zones.basis} (Chosen for version {check.card.version.number}.)"
-        check.card = check.card.with_(zones=replace(check.card.zones, basis=basis))
-        return False
-    size = RegionSize(**asked.get("size", {}))
-    wishes = {name: value for name, value in asked.items() if name != "size"}
-    check.calibrate(progress=progress, size=size, **wishes)
-    return True
 
 
 def _reader(check: Check) -> ImageCheck:

@@ -68,6 +68,17 @@ def test_named_inputs_and_outputs_of_any_batch(tmp_path: Path, capfd: object) ->
     assert set(proof["absolute"]) == {"g.total", "g.mean", "g.place"}
 
 
+def test_relu6_is_exported_as_it_computes(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU6(inplace=True), nn.ReLU6())
+    graph = Graph(net, {"x": torch.randn(2, 3, 5, 5)}, ("y",), {"x": {0: "batch"}})
+    write_onnx(graph, tmp_path / "m.onnx")
+    x = 30 * np.random.default_rng(0).standard_normal((3, 3, 5, 5)).astype(np.float32)
+    expected = TorchEngine(graph).run({"x": x})["y"]
+    assert expected.max() == 6 and expected.min() == 0
+    assert np.allclose(OnnxEngine(tmp_path / "m.onnx", 1).run({"x": x})["y"], expected, atol=1e-5)
+    assert "forward" not in net[1].__dict__
+
+
 def test_a_graph_that_cannot_be_exported_is_named(tmp_path: Path) -> None:
     class Branch(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -98,20 +109,25 @@ def test_a_graph_that_answers_differently_is_not_saved(
     assert [p.name for p in tmp_path.iterdir()] == ["parts"]
 
 
-def test_int8_keeps_the_thresholds_and_states_what_changed(tmp_path: Path) -> None:
+def test_int8_keeps_the_promise_and_states_what_changed(tmp_path: Path) -> None:
     data = mvtec(tmp_path / "parts")
     learned = {"steps": 150, "learning_rate": 0.01}
     check = triscope.fit("toy_descender", data, learned, engine="onnxruntime")
     check.save(tmp_path / "check")
     check.export(tmp_path / "line", int8=True, data=data, engine="onnxruntime")
     opened = triscope.open(tmp_path / "line")
-    assert opened.card.precision == "int8" and opened.card.zones == check.card.zones
+    assert triscope.open(tmp_path / "check").card == check.card  # the original is untouched
+    assert opened.card.precision == "int8" and opened.card.zones != check.card.zones
+    held = [check.prepare(sample) for sample in check.seen.samples("calibrate")]
+    assert opened.card.zones and opened.card.zones.fail_above == pytest.approx(
+        max(opened.reading(one).score for one in held)
+    )
     assert opened.card.version == check.card.version
     graph = onnx.load(tmp_path / "line" / "model.onnx").graph
     kinds = {i.data_type for i in graph.initializer if len(i.dims) == 4}
     assert kinds == {onnx.TensorProto.INT8}
     proof = opened.card.proof
-    assert proof["int8"] == {"nodes": {"model": 2}, "images": 10}
+    assert proof["int8"] == {"nodes": {"model": 2}, "images": 10, "calibrated": True}
     inputs = [check.prepare(sample).inputs for sample in triscope.data(data).split("train")]
     gap = max(
         np.abs(check.engine.run(one)["heat"] - opened.engine.run(one)["heat"]).max()

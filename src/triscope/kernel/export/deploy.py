@@ -12,9 +12,10 @@ from triscope.kernel.export.fitted import WEIGHTS
 from triscope.kernel.export.int8 import quantise
 from triscope.kernel.export.proof import prove
 from triscope.kernel.protocols import Progress
-from triscope.kernel.runtime.card import Card, write_card
+from triscope.kernel.runtime.calibrating import calibrate_again
+from triscope.kernel.runtime.card import write_card
 from triscope.kernel.runtime.check import Check
-from triscope.kernel.runtime.engine import MAIN, Arrays, Engine
+from triscope.kernel.runtime.engine import MAIN, Arrays
 from triscope.kernel.runtime.folder import replacing
 from triscope.kernel.runtime.golden import read_golden, write_golden
 from triscope.kernel.runtime.opening import check_class
@@ -36,9 +37,10 @@ def export(
 ) -> Check:
     """Write a check for the line into another folder; the check that is there now.
 
-    ``int8`` quantises the graphs; thresholds stay, so the proof says what changed. ``engine`` is
-    auto (the faster one here), onnxruntime or openvino. Without ``weights`` the folder is smaller,
-    but cannot learn. ``data`` with labels adds the change of AUROC and AUPRO to the proof.
+    ``int8`` quantises the graphs; the thresholds are then chosen again by the same promise, on the
+    captures that were held out. ``engine`` is auto (the faster one here), onnxruntime or openvino.
+    Without ``weights`` the folder is smaller, but cannot learn. ``data`` with labels adds the
+    change of AUROC and AUPRO to the proof.
     """
     with replacing(Path(folder)) as fresh:
         card = files_of(check).write(fresh, check)
@@ -54,31 +56,34 @@ def export(
             card = card.with_(precision="int8")
         name, engines, times = choose_engine(fresh, card, inputs[MAIN][0], engine)
         card = card.with_(engine=name)
-        proof |= _compared(check, card, engines, inputs, data, progress)
+        made = check_class(card.answers)(card, engines, check.seen)
+        made.held = check.held
+        if int8:
+            proof["int8"]["calibrated"] = calibrate_again(made, progress)
+        proof |= _compared(check, made, inputs, data, progress)
         write_golden(fresh, engines, {key: arrays[0] for key, arrays in inputs.items()})
         if not weights:
             (fresh / WEIGHTS).unlink(missing_ok=True)
         copy_regression(check.seen, [check.folder or fresh], fresh)
         check.seen.write(fresh)
-        card = card.with_(proof={**proof, "milliseconds": times}, files=hashes(fresh))
-        write_card(card, fresh)
-    return check_class(card.answers)(card, engines, check.seen, Path(folder))
+        made.card = made.card.with_(proof={**proof, "milliseconds": times}, files=hashes(fresh))
+        write_card(made.card, fresh)
+    made.folder = Path(folder)
+    return made
 
 
 def _compared(
-    check: Check,
-    card: Card,
-    engines: dict[str, Engine],
+    before: Check,
+    after: Check,
     inputs: dict[str, list[Arrays]],
     data: Any,
     progress: Progress | None,
 ) -> dict[str, Any]:
     """The exported check beside the one that it was made from."""
-    proof: dict[str, Any] = {"from": {"precision": check.card.precision, "check": check.label}}
-    proof["from"] |= prove(check.engines, engines, inputs)
+    proof: dict[str, Any] = {"from": {"precision": before.card.precision, "check": before.label}}
+    proof["from"] |= prove(before.engines, after.engines, inputs)
     if data is not None:
-        after = check_class(card.answers)(card, engines, check.seen)
-        proof["change"] = changes(check, after, check.captures(data), progress=progress)
+        proof["change"] = changes(before, after, before.captures(data), progress=progress)
     return proof
 
 

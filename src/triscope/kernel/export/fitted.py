@@ -75,3 +75,4 @@ def save_weights(model: Any, folder: Path) -> None:
             weights[name] = value.clone()
         met.add(value.data_ptr())
     save_file(weights, str(folder / WEIGHTS))
+    (folder / WEIGHTS).chmod(0o644)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from triscope.errors import EmptyData, LeakedData, UsageError
@@ -47,6 +47,26 @@ def calibrate(
         check.held = samples
     assert check.card.zones is not None
     return check.card.zones
+
+
+def calibrate_again(check: Check, progress: Progress | None = None) -> bool:
+    """Choose the thresholds by the same wish on the same captures, for a model that has changed.
+
+    Where the captures are not at hand any more the thresholds stay and say for which version they
+    were chosen: False.
+    """
+    wish = dict(check.card.promise.get("asked", {}))
+    zones = check.card.zones
+    if not wish or zones is None:
+        return False
+    images = check.seen.of("calibrate")
+    if check.held is None and len(check.seen.samples("calibrate")) < len(images):
+        basis = f"{zones.basis} (Chosen for version {check.card.version.number}.)"
+        check.card = check.card.with_(zones=replace(zones, basis=basis))
+        return False
+    size = RegionSize(**wish.pop("size"))
+    check.calibrate(progress=progress, size=size, **wish)
+    return True
 
 
 def decide(

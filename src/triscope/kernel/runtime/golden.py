@@ -24,8 +24,10 @@ def write_golden(folder: Path, engines: Mapping[str, Engine], inputs: Mapping[st
         answer = engines[graph].run({name: _whole(array) for name, array in small.items()})
         stored |= {f"{graph}.in.{name}": array for name, array in small.items()}
         stored |= {f"{graph}.out.{name}": array for name, array in answer.items()}
-    with (folder / GOLDEN).open("wb") as file:
+    part = folder / f"{GOLDEN}.part"
+    with part.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **stored)
+    part.replace(folder / GOLDEN)  # never in place: the file may be shared with another version
 
 
 def verify_golden(folder: Path, engines: Mapping[str, Engine], tolerance: float) -> None:

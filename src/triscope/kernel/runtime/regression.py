@@ -86,7 +86,8 @@ def store(sample: Sample, folder: Path) -> SeenImage:
     else:
         ending = Path(str(sample.source).split("::", 1)[0]).suffix.lower()
         name, data = f"{PREFIX}{code}{ending}", read_bytes(sample.source)
-    (folder / name).write_bytes(data)
+    if not (folder / name).exists():
+        (folder / name).write_bytes(data)
     return SeenImage(-1, sample.name, "", code, "regression", sample.label or "defect", name)
 
 
