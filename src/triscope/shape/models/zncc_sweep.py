@@ -1,4 +1,4 @@
-"""Plane sweep by zero-mean normalised cross-correlation: no training, the honest baseline.
+"""Plane sweep by zero-mean normalised cross-correlation: ours, no training, the honest baseline.
 
 Collins, A Space-Sweep Approach to True Multi-Image Matching, CVPR 1996 (doi:10.1109/
 CVPR.1996.517097), with windows compared by ZNCC, the better half of the sources at each pixel
