@@ -15,7 +15,7 @@ def patches(images: int, n: int = 50, dims: int = 4, seed: int = 0) -> Tensor:
 
 
 def small(rows: int = BLOCK, dims: int = 4) -> Memory:
-    return Memory(dims, (rows * (2 * dims + 40) + 1) / 1e6)
+    return Memory(dims, rows * (2 * dims + 40))
 
 
 def test_rows_keep_their_image_and_order() -> None:
@@ -84,8 +84,8 @@ def test_state_comes_back() -> None:
 
 def test_a_ceiling_that_holds_nothing_is_refused() -> None:
     with pytest.raises(BadSettings, match=r"0.01 MB hold 33 patches of 128 numbers; at least 4096"):
-        Memory(128, 0.01)
-    memory, full = small(), Memory(4, 1.0)
+        Memory(128, 10_000)
+    memory, full = small(), Memory(4, 10**6)
     full.add(patches(100), torch.arange(100))
     with pytest.raises(BadSettings, match="holds 5000 patches, this one at most 4096: raise"):
         memory.restore(full.state())

@@ -129,7 +129,7 @@ def test_learning_goes_on_after_settling_and_after_restoring() -> None:
 def test_the_bank_is_bounded() -> None:
     model = fitted(6, keep=0.5, rows=20)
     assert model.bank.shape[0] == 20 and model.memory.held <= 20 * 8 + 20
-    memory = Memory(model.patches.dims, 1.0)
+    memory = Memory(model.patches.dims, 10**6)
     assert memory.capacity * (2 * memory.dims + 40) <= 1e6
 
 
@@ -225,5 +225,5 @@ def test_messages() -> None:
         model.settle()
     with pytest.raises(BadSettings, match=r"keep=0.0: expected a share in \(0, 1\]"):
         Settings(keep=0.0)
-    with pytest.raises(BadSettings, match="memory=100: expected more than 512 MB"):
+    with pytest.raises(BadSettings, match="memory=100: expected more than 512000000 bytes"):
         Settings(memory=100)

@@ -11,14 +11,14 @@ from torch import Tensor
 from triscope.errors import BadSettings
 from triscope.surface.coreset import farthest_first
 
-PROGRAM_MB = 512  # PyTorch, a backbone and a batch of images beside the memory
+PROGRAM = 512_000_000  # bytes for PyTorch, a backbone and a batch of images beside the memory
 BLOCK = 4096  # rows that are condensed together
 SHARE = 1 / 8  # of the rows that stay when a full memory is condensed
 LARGEST = 65504.0  # of half precision
 
 
 class Memory:
-    """Rows of features (float16) and the image that each came from, never above ``ceiling_mb``.
+    """Rows of features (float16) and the image that each came from, never above ``ceiling`` bytes.
 
     All rows are kept while they fit, so that a choice among them is exact and forgetting an image
     equals never having seen it. A full memory is condensed: in blocks that mix rows of all images,
@@ -26,15 +26,15 @@ class Memory:
     distances are taken after each channel was brought to the same spread.
     """
 
-    def __init__(self, dims: int, ceiling_mb: float, even: bool = False) -> None:
+    def __init__(self, dims: int, ceiling: int, even: bool = False) -> None:
         self.dims, self.even = dims, even
         row_bytes = 2 * dims + 40  # the row, its image, and what a coreset search adds to it
-        self.capacity = int(ceiling_mb * 1e6 / row_bytes)
+        self.capacity = max(0, ceiling) // row_bytes
         if self.capacity < BLOCK:
             raise BadSettings(
-                f"{ceiling_mb:g} MB hold {max(0, self.capacity)} patches of {dims} numbers; "
-                f"at least {BLOCK} are needed. Raise memory (MB), of which {PROGRAM_MB} are for "
-                "the program, or lower dims."
+                f"{ceiling / 1e6:.2g} MB hold {self.capacity} patches of {dims} numbers; at least "
+                f"{BLOCK} are needed. Raise memory, of which {PROGRAM / 1e6:g} MB are for the "
+                "program, or lower dims."
             )
         self.held = 0
         self.seen: dict[int, int] = {}  # image -> how many of its patches were watched
@@ -126,7 +126,7 @@ class Memory:
         if len(rows) > self.capacity:
             raise BadSettings(
                 f"the saved memory holds {len(rows)} patches, this one at most {self.capacity}: "
-                "raise memory (MB)."
+                "raise memory."
             )
         self.held = len(rows)
         self._rows[: self.held], self._owners[: self.held] = rows, state["owners"]

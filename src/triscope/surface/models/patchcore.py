@@ -20,7 +20,7 @@ from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
 from triscope.kernel.nn.tap import tap
 from triscope.surface.coreset import farthest_first
-from triscope.surface.memory import PROGRAM_MB, Memory
+from triscope.surface.memory import PROGRAM, Memory
 from triscope.surface.models._patches import Enlarged, Patches, rows_of, views
 
 TABLE = 1 << 22  # distances that the graph holds at a time for one image
@@ -37,7 +37,7 @@ class Settings:
     dims: int = 0  # random projection of the patch features to so many numbers; 0: none
     keep: float = 0.01  # share of the patches that the bank keeps (paper: 0.01 to 0.25)
     rows: int = 16384  # patches in the bank at most, whatever keep says; 0: no limit
-    memory: int = 1024  # ceiling of the whole fit in MB, 512 of it for the program itself
+    memory: int = 1_000_000_000  # bytes that the fit may hold, 512 MB of them the program's
     reserve: float = 8.0  # patches kept for later learning and forgetting, in banks
     neighbours: int = 9  # of the nearest patch, that re-weight the score (eq. 7); 1: no weight
     sigma: float = 4.0  # of the Gaussian blur of the heat map, in pixels; 0: none
@@ -53,7 +53,7 @@ class Settings:
             dims=(self.dims >= 0, "0 or more"),
             keep=(0 < self.keep <= 1, "a share in (0, 1]"),
             rows=(self.rows >= 0, "0 or more"),
-            memory=(self.memory > PROGRAM_MB, f"more than {PROGRAM_MB} MB"),
+            memory=(self.memory > PROGRAM, f"more than {PROGRAM} bytes"),
             reserve=(self.reserve >= 1, "1 or more"),
             neighbours=(self.neighbours >= 1, "1 or more"),
             sigma=(self.sigma >= 0, "0 or more"),
@@ -71,7 +71,7 @@ class PatchCore:
         self.patches = Patches(
             tap(s.backbone, s.weights, s.layers), reach=3, dims=s.dims, seed=s.seed
         )
-        self.memory = Memory(self.patches.dims, s.memory - PROGRAM_MB)
+        self.memory = Memory(self.patches.dims, s.memory - PROGRAM)
         self.bank: Tensor | None = None  # (m, d) float16
 
     @torch.no_grad()
