@@ -162,6 +162,6 @@ def to_input(image: Image, size_hw: tuple[int, int]) -> NDArray[np.float32]:
         plane = image.astype(np.float32) / np.float32(full)
         return np.repeat(plane[None], 3, axis=0)
     planes = np.empty((3, h, w), np.float32)
-    for channel in range(3):
-        np.multiply(image[:, :, channel], np.float32(1 / full), out=planes[channel])
+    for plane, channel in zip(planes, cv2.split(image), strict=True):
+        np.multiply(channel, np.float32(1 / full), out=plane)
     return planes
