@@ -11,6 +11,15 @@ IMAGE = {
     "average_precision": ("average precision", "of the ranking of defective parts"),
     "f1_max": ("F1, at best", "with the threshold that suits this data best"),
 }
+KNOWN = {
+    "map_50": ("mAP, IoU 0.5", "mean over the classes of the average precision of boxes"),
+    "map_50_95": ("mAP, IoU 0.5 to 0.95", "the same, averaged over stricter overlaps"),
+    "accuracy": ("accuracy", "share of parts that are named rightly"),
+    "mean_class_accuracy": ("mean accuracy", "the same, each class as heavy as the others"),
+    "iou": ("IoU", "overlap of found and drawn pixels at the threshold of regions"),
+    "dice": ("Dice", "the same, as the harmonic mean of precision and recall"),
+    "boundary_f": ("boundary F", "how well the borders of defects are met"),
+}
 PIXEL = {
     "auroc": ("pixel AUROC", "the same for pixels of defects"),
     "aupro_30": ("AUPRO", "overlap with the defects, at pixel FPR up to 0.3"),
@@ -31,7 +40,16 @@ def figures_of(measured: Any) -> list[Figure]:
         for name, (title, meaning) in PIXEL.items()
         if (value := (measured.pixel or {}).get(name)) is not None
     ]
-    return found + _shares(measured)
+    return _known(measured.known or {}) + found + _shares(measured)
+
+
+def _known(known: dict[str, Any]) -> list[Figure]:
+    """The first figures of boxes, classes and masks."""
+    return [
+        Figure(title, f"{known[name]:.4f}", "", meaning)
+        for name, (title, meaning) in KNOWN.items()
+        if known.get(name) is not None
+    ]
 
 
 def _shares(measured: Any) -> list[Figure]:

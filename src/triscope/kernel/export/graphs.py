@@ -17,7 +17,7 @@ OUTPUTS = {
     "Heatmap": ("heat", "score"),
     "Boxes": ("boxes", "labels", "scores", "rows"),
     "Label": ("logits", "cam"),
-    "Masks": ("logits",),
+    "Masks": ("logits", "score"),
 }
 
 

@@ -74,6 +74,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     confidence: float = 0.95
     f1_threshold: float | None = None
+    known: dict[str, Any] | None = None  # of boxes, classes or masks: see the check's examiner
 
     def to_dict(self) -> dict[str, Any]:
         """One object of plain types, for ``--json`` and the report."""
@@ -311,6 +312,7 @@ _PLAIN: dict[type, Callable[[Any], Any]] = {
     Confusion: Confusion.to_dict,
     Zones: Zones.to_dict,
     tuple: lambda x: [_plain(item) for item in x],
+    list: lambda x: [_plain(item) for item in x],
     dict: lambda x: {name: _plain(item) for name, item in x.items()},
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triscope.kernel.data import Sample
 from triscope.kernel.results import Finding
 from triscope.kernel.runtime.check import Prepared, Reading
 from triscope.kernel.runtime.image import ImageCheck, Placed
@@ -66,6 +67,10 @@ class BoxesCheck(ImageCheck):
         best = float(scores.max()) if len(scores) else 0.0
         return Reading(best, tuple(findings))
 
+    def examiner(self) -> BoxesExaminer:
+        """Average precision of the boxes."""
+        return BoxesExaminer(self.card.classes)
+
     def _counts(self, score: float) -> bool:
         zones = self.card.zones
         return zones is None or zones.pixel_above is None or score > zones.pixel_above
@@ -81,6 +86,25 @@ class BoxesCheck(ImageCheck):
         return Finding(
             class_name(self.card.classes, label), score, (x0, y0, x1, y1), (), None, measures
         )
+
+
+class BoxesExaminer:
+    """Findings beside the boxes of the samples."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        from triscope.kernel.metrics.detection import Detections
+
+        self.seen = Detections(classes)
+
+    def take(self, sample: Sample, reading: Reading) -> None:
+        """Boxes that were found and boxes that are there."""
+        truths = [(box.label, box.box) for box in sample.boxes]
+        found = [(f.label, f.box, f.score) for f in reading.findings if f.box is not None]
+        self.seen.add(truths, found)
+
+    def result(self) -> dict[str, Any]:
+        """See ``kernel.metrics.detection``."""
+        return self.seen.result()
 
 
 def class_name(classes: Sequence[str], label: int) -> str:

@@ -60,6 +60,16 @@ class Reading:
     details: Mapping[str, Any] = field(default_factory=dict)  # plain types, for the inspection
 
 
+class Examiner(Protocol):
+    """Compares readings with labels in the words of one kind of answer."""
+
+    def take(self, sample: Sample, reading: Reading) -> None:
+        """One labelled capture; DataError where its label cannot be read."""
+
+    def result(self) -> dict[str, Any]:
+        """The figures, as plain types."""
+
+
 class Origin(Protocol):
     """Where the files of a check come from: a fitted model, or the folder that was opened."""
 
@@ -111,6 +121,10 @@ class Check(ABC):
     @abstractmethod
     def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
         """What the outputs of the graph for one capture say; the rows are those of ``prepared``."""
+
+    def examiner(self) -> Examiner | None:
+        """What ``evaluate`` measures beside scores and maps; None where that is all."""
+        return None
 
     def captures(self, source: Any) -> Dataset:
         """The captures behind a folder, glob, list or array."""

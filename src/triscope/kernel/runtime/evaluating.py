@@ -16,7 +16,7 @@ from triscope.kernel.metrics import Case, Evaluation
 from triscope.kernel.metrics import evaluate as measure
 from triscope.kernel.protocols import Progress
 from triscope.kernel.results import Skipped
-from triscope.kernel.runtime.check import Check, Reading
+from triscope.kernel.runtime.check import Check, Examiner, Reading
 
 MET = ("train", "calibrate")
 
@@ -40,10 +40,13 @@ def evaluate(
         "confidence": confidence,
         "seed": seed,
     }
-    found = measure(_cases(check, samples, workers, progress), zones=check.card.zones, **options)
+    examiner = check.examiner()
+    cases = _cases(check, samples, examiner, workers, progress)
+    found = measure(cases, zones=check.card.zones, **options)
     if not sum(found.images.values()):
         raise EmptyData(f"none of the {len(samples)} labelled captures could be read.")
-    return replace(found, notes=(*found.notes, *left_out))
+    known = examiner.result() if examiner else None
+    return replace(found, known=known, notes=(*found.notes, *left_out))
 
 
 def to_measure(check: Check, data: Dataset) -> tuple[list[Sample], list[str]]:
@@ -78,13 +81,20 @@ def to_measure(check: Check, data: Dataset) -> tuple[list[Sample], list[str]]:
 
 
 def _cases(
-    check: Check, samples: list[Sample], workers: int, progress: Progress | None
+    check: Check,
+    samples: list[Sample],
+    examiner: Examiner | None,
+    workers: int,
+    progress: Progress | None,
 ) -> Iterator[Case]:
     for done, (sample, reading) in enumerate(check.readings(samples, workers=workers), start=1):
         if progress is not None:
             progress("evaluate", done, len(samples))
         try:
-            yield _case(sample, reading)
+            case = _case(sample, reading)
+            if examiner is not None:
+                examiner.take(sample, reading)
+            yield case
         except DataError as error:  # a mask that cannot be read, or of another size
             check.skipped.append(Skipped(sample.name, str(error)))
 

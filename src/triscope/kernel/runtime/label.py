@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triscope.kernel.data import GOOD
+from triscope.kernel.data import GOOD, Sample
 from triscope.kernel.results import Finding, Heatmap
 from triscope.kernel.runtime.boxes import class_name
 from triscope.kernel.runtime.check import Prepared, Reading
@@ -50,6 +50,10 @@ class LabelCheck(ImageCheck):
         }
         return Reading(score, found, heat, {"label": name, "probabilities": named})
 
+    def examiner(self) -> LabelExaminer:
+        """The confusion matrix."""
+        return LabelExaminer(self.card.classes)
+
     def _findings(self, name: str, probability: float, heat: Heatmap | None) -> tuple[Finding, ...]:
         if name == GOOD:
             return ()
@@ -66,6 +70,23 @@ class LabelCheck(ImageCheck):
             if places:
                 return places
         return (Finding(name, probability),)
+
+
+class LabelExaminer:
+    """Classes that were found beside the labels of the samples."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        from triscope.kernel.metrics.named import Names
+
+        self.seen = Names(classes)
+
+    def take(self, sample: Sample, reading: Reading) -> None:
+        """One capture's class."""
+        self.seen.add(str(sample.label), reading.details["label"])
+
+    def result(self) -> dict[str, Any]:
+        """See ``kernel.metrics.named``."""
+        return self.seen.result()
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[Any]:

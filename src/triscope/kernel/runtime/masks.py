@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triscope.kernel.data import Sample, mask_of
 from triscope.kernel.results import Finding, Heatmap
 from triscope.kernel.runtime.boxes import class_name
 from triscope.kernel.runtime.check import Prepared, Reading
@@ -26,7 +27,8 @@ ABOVE = 0.5  # probability from which on a pixel belongs to a class, where no zo
 class MasksCheck(ImageCheck):
     """Known defects, each with its pixels.
 
-    The heat map is the probability of any class but the background, the score its highest value.
+    The heat map is the probability of any class but the background, the score its highest
+    value, or what the graph answers as ``score``.
     """
 
     answers = "Masks"
@@ -37,7 +39,9 @@ class MasksCheck(ImageCheck):
         whole = np.stack([whole_map(maps[:, c], prepared) for c in range(maps.shape[1])])
         first = 1 if self.exclusive else 0
         any_class = 1 - whole[0] if self.exclusive else whole.max(axis=0)
-        heat = Heatmap(np.ascontiguousarray(any_class), float(any_class.max()), prepared.image_size)
+        # A network that decides about the whole image says so in "score".
+        score = float(np.max(outputs["score"])) if "score" in outputs else float(any_class.max())
+        heat = Heatmap(np.ascontiguousarray(any_class), score, prepared.image_size)
         best = whole.argmax(axis=0)
         found: list[Finding] = []
         for number in range(first, len(whole)):
@@ -50,6 +54,12 @@ class MasksCheck(ImageCheck):
     def exclusive(self) -> bool:
         """Whether a pixel has one class at most."""
         return self.card.classes[:1] == (BACKGROUND,)
+
+    def examiner(self) -> MasksExaminer:
+        """IoU, Dice and borders at the threshold of the regions."""
+        zones = self.card.zones
+        above = ABOVE if zones is None or zones.pixel_above is None else zones.pixel_above
+        return MasksExaminer(above)
 
     def _regions(
         self, values: NDArray[np.float32], label: str, prepared: Prepared
@@ -64,6 +74,30 @@ class MasksCheck(ImageCheck):
             min_area_px=zones.min_area_px if zones else 0.0,
             mm_per_px=self.card.mm_per_px,
         )
+
+
+class MasksExaminer:
+    """Pixels above the threshold beside the masks of the samples."""
+
+    def __init__(self, above: float) -> None:
+        from triscope.kernel.metrics.drawn import Masks
+
+        self.above = above
+        self.seen = Masks()
+
+    def take(self, sample: Sample, reading: Reading) -> None:
+        """One image; those of a defect that nobody drew are left out."""
+        heat = reading.heatmap
+        if heat is None or (sample.mask is None and not sample.good):
+            return
+        truth = np.zeros(heat.image_size, np.bool_)
+        if sample.mask is not None:
+            truth = mask_of(sample.mask, heat.image_size, f"the mask of {sample.name}")
+        self.seen.add(str(sample.label), truth, heat.at_image_size() > self.above)
+
+    def result(self) -> dict[str, Any]:
+        """See ``kernel.metrics.drawn``, with the threshold."""
+        return {**self.seen.result(), "above": self.above}
 
 
 def probabilities(logits: NDArray[np.float32], exclusive: bool) -> NDArray[np.float32]:
