@@ -70,6 +70,14 @@ def test_masks_are_cut_in_the_middle_and_small_numbers_count():
     assert not read_mask(np.zeros((2, 2), np.uint8)).any()
 
 
+def test_the_black_of_a_jpeg_is_not_quite_black(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 4, (16, 16), dtype=np.uint8)
+    for ending in (".jpg", ".png"):
+        (tmp_path / f"m{ending}").write_bytes(encoded(grey, ending))
+    assert not read_mask(tmp_path / "m.jpg").any()
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png"), grey > 0)
+
+
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(BadLabels, match="mask is 3 x 2 pixels, its image 5 x 4"):
         mask_of(np.zeros((2, 3), bool), (4, 5))

@@ -67,6 +67,28 @@ def test_plain_folders_below_splits(tmp_path):
     assert labels(data) == {"good": 3, "bad": 3}
 
 
+def test_kinds_below_splits_need_no_good_folder(tmp_path):
+    for name in ("train/crazing", "train/patches", "test/crazing", "test/patches"):
+        put(tmp_path / name / "a.png")
+    data = open_data(tmp_path)
+    assert (data.layout, data.classes) == ("folders", ("crazing", "patches"))
+
+
+def test_folders_of_unknown_meaning_are_not_guessed_but_may_be_named(tmp_path):
+    put(tmp_path / "monday" / "a.png")
+    put(tmp_path / "tuesday" / "a.png")
+    assert open_data(tmp_path).layout == "images"
+    assert open_data(tmp_path, layout="folders").classes == ("monday", "tuesday")
+
+
+def test_pictures_of_other_formats_are_counted(tmp_path):
+    put(tmp_path / "a.png")
+    put(tmp_path / "b.HEIC", "x")
+    assert "pictures are of a format that is not read (.heic): 1 (b.HEIC)" in told(
+        open_data(tmp_path)
+    )
+
+
 def test_a_flat_folder_is_taken_as_good_for_fitting(tmp_path):
     put(tmp_path / "b.jpg")
     put(tmp_path / "a.bmp")

@@ -1,5 +1,6 @@
 """A folder, an archive, a glob, a list, an array or an address: the same samples."""
 
+import os
 import zipfile
 
 import fsspec
@@ -8,7 +9,7 @@ import pytest
 from data_sets import image_of, mvtec, put, voc_object, voc_xml
 
 from triscope.errors import EmptyData, UnreadableImage, UsageError
-from triscope.kernel.data import Dataset, Sample, fingerprint, open_data, read_image
+from triscope.kernel.data import Dataset, Sample, fingerprint, load, open_data, read_image
 
 
 def zipped(folder, path):
@@ -72,6 +73,36 @@ def test_a_glob_of_an_address():
     with pytest.raises(UnreadableImage, match=r"memory://shelf2/a.png is damaged"):
         read_image(data[0].source)
     memory.rm("/shelf2", recursive=True)
+
+
+def test_local_addresses(tmp_path):
+    mvtec(tmp_path)
+    folder = open_data(f"file://{tmp_path}")
+    assert facts(folder) == facts(open_data(tmp_path))
+    assert len(open_data(f"file://{tmp_path}/test/*/*.png")) == 3
+    for sample in open_data(f"file://{tmp_path}/test/*/*.png"):
+        assert read_image(sample.source).shape == (20, 30, 3)
+
+
+def test_several_threads_may_read_one_archive(tmp_path):
+    archive = zipped(mvtec(tmp_path / "set", good=30), tmp_path / "set.zip")
+    data = open_data(archive)
+    shapes = [item.prepared for item in load(data, lambda s: read_image(s.source).shape, 4)]
+    assert shapes == [(20, 30, 3)] * len(data)
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+    mvtec(tmp_path)
+    real = os.scandir
+
+    def closed(path):
+        if str(path).endswith("scratch"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", closed)
+    told = open_data(tmp_path).problems
+    assert told[0].startswith("folders cannot be listed (Permission denied): 2 (")
 
 
 def test_lists_arrays_and_samples(tmp_path):

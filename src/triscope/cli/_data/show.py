@@ -65,6 +65,9 @@ def _show(summary: Summary) -> None:
     for line in _facts(summary):
         click.echo(line)
     show_problems(summary.problems)
+    if summary.layout == "images":
+        click.echo("No layout names good parts: a fit takes all of these images as good.")
+        click.echo("If the folders name kinds, add --layout folders.")
 
 
 def _facts(summary: Summary) -> list[str]:

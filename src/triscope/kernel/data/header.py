@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 Size = tuple[int, int]
 HEADER_BYTES = 1 << 16
+JPEG = b"\xff\xd8"
 
 
 def image_size(data: bytes) -> Size | None:
@@ -39,7 +40,7 @@ def orientation(data: bytes) -> int:
 
 def _exif(data: bytes) -> bytes:
     """The block of EXIF tags, which is a small TIFF; empty where there is none."""
-    if data.startswith(b"\xff\xd8"):
+    if data.startswith(JPEG):
         for marker, at, length in _jpeg_segments(data):
             if marker == 0xE1 and data[at : at + 6] == b"Exif\0\0":
                 return data[at + 6 : at + length]
@@ -82,7 +83,7 @@ def _tiff_tags(data: bytes, wanted: tuple[int, ...]) -> dict[int, int]:
 
 def whole(data: bytes) -> bool:
     """False where a JPEG or PNG has no end; decoders fill such an image with grey in silence."""
-    if data.startswith(b"\xff\xd8"):
+    if data.startswith(JPEG):
         start = _jpeg_scan(data)
         return start is not None and data.rfind(b"\xff\xd9", start) >= 0
     if data.startswith(b"\x89PNG"):
@@ -206,7 +207,7 @@ def _avif(data: bytes) -> Size | None:
 
 READERS: dict[bytes, Callable[[bytes], Size | None]] = {
     b"\x89PNG\r\n\x1a\n": _png,
-    b"\xff\xd8": _jpeg,
+    JPEG: _jpeg,
     b"BM": _bmp,
     b"GIF8": _gif,
     b"RIFF": _webp,

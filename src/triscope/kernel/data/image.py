@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triscope.errors import BadLabels, BadSettings, UnreadableImage
-from triscope.kernel.data.header import HEADER_BYTES, image_size, upright_size, whole
+from triscope.kernel.data.header import HEADER_BYTES, JPEG, image_size, upright_size, whole
 from triscope.kernel.data.sample import MaskSource, Source
 from triscope.kernel.data.source import read_bytes
 
@@ -113,25 +113,26 @@ def _checked(image: Image) -> Image:
 
 
 def read_mask(source: MaskSource) -> Bools:
-    """A mask as bool (h, w): upper half of the range of a grey picture, non-zero of a bool array.
+    """A mask as bool (h, w): set in the upper half of the range of a picture.
 
-    A palette or colour picture is set where its largest channel is. An object with ``decode()``
-    (run lengths, polygons) is asked for its mask.
+    Where no value is that high, all that is not 0 is set (masks of 0 and 1), unless the picture is
+    a JPEG, whose black is not always 0. Of colours the largest channel counts. An object with
+    ``decode()`` (run lengths, polygons) is asked for its mask.
     """
     if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.ndim == 2:
         return np.asarray(source, np.bool_)
     if hasattr(source, "decode") and not isinstance(source, str | Path):
         return np.asarray(source.decode(), np.bool_)
-    picture = read_image(source)
+    exact = True
+    if isinstance(source, str | Path):
+        data = read_bytes(source)
+        exact = not data.startswith(JPEG)
+        picture = decode(data, str(source))
+    else:
+        picture = read_image(source)
     grey = picture.max(axis=2) if picture.ndim == 3 else picture
-    return _binary(grey)
-
-
-def _binary(grey: Image) -> Bools:
-    """Masks are stored as 0/255, as 0/1, or as JPEG-like greys cut in the middle."""
-    top = int(grey.max())
     middle = MASK_ABOVE[grey.dtype]
-    return np.asarray(grey > (middle if top > middle else 0))
+    return np.asarray(grey > (0 if exact and grey.max() <= middle else middle))
 
 
 def mask_of(source: MaskSource, hw: tuple[int, int], name: str = "the mask") -> Bools:

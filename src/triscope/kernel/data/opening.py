@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 from triscope.errors import EmptyData, UsageError
 from triscope.kernel.data.layouts import ORDER, layout
 from triscope.kernel.data.manifest import ENDINGS, read_manifest
+from triscope.kernel.data.problems import Problems
 from triscope.kernel.data.sample import Dataset, Sample
 from triscope.kernel.data.source import file_system, is_address
-from triscope.kernel.data.tree import IMAGES, Tree, list_tree, suffix_of
+from triscope.kernel.data.tree import IMAGES, OTHER_IMAGES, Tree, list_tree, suffix_of
 
 
 def open_data(source: Any, layout: str | None = None) -> Dataset:
@@ -53,12 +55,21 @@ def read_tree(tree: Tree, name: str | None = None) -> Dataset:
     """The data set of a listed folder."""
     chosen = layout(known(name)) if name else _recognised(tree)
     data: Dataset = chosen.read(tree)
+    data = replace(data, problems=(*tree.problems, *_not_read(tree), *data.problems))
     if not data.samples:
         told = "; ".join(data.problems[:3])
         raise EmptyData(
             f"{tree.root}: no sample in the layout {data.layout!r}{': ' if told else ''}{told}."
         )
     return data
+
+
+def _not_read(tree: Tree) -> tuple[str, ...]:
+    problems = Problems()
+    for file in tree.files:
+        if suffix_of(file) in OTHER_IMAGES:
+            problems.add(f"pictures are of a format that is not read ({suffix_of(file)})", file)
+    return problems.told()
 
 
 def known(name: str) -> str:
@@ -115,13 +126,20 @@ def _from_glob(pattern: str) -> Dataset:
         inner, _, outer = pattern.partition("::")
         scheme = inner.split("://", 1)[0]
         tail = f"::{outer}" if outer else ""
-        found = [f"{scheme}://{name.lstrip('/')}{tail}" for name in system.glob(path)]
+        found = [_addressed(name, scheme) + tail for name in system.glob(path)]
     else:
         found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (patterns may be absolute)
     images = sorted(name for name in found if suffix_of(name.split("::", 1)[0]) in IMAGES)
     if not images:
         raise EmptyData(f"{pattern} matches {len(found)} files, none of them an image.")
     return Dataset(tuple(Sample(_typed(name), name) for name in images), pattern, "glob")
+
+
+def _addressed(name: str, scheme: str) -> str:
+    """The address of a name that a file system gave; only local names keep a leading slash."""
+    if is_address(name):
+        return name
+    return f"{scheme}://{name if scheme in ('file', 'local') else name.lstrip('/')}"
 
 
 def _typed(name: str) -> str | Path:

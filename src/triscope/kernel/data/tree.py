@@ -9,9 +9,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from triscope.errors import BadLabels, EmptyData
+from triscope.kernel.data.problems import Problems
 from triscope.kernel.data.source import ARCHIVES, file_system, is_address, read_bytes
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".jp2"}
+# Pictures that are not read; a folder that holds some is told so.
+OTHER_IMAGES = {".heic", ".heif", ".gif", ".avif", ".psd", ".exr", ".hdr", ".npy", ".raw"}
+OTHER_IMAGES |= {".cr2", ".cr3", ".nef", ".arw", ".dng", ".svg", ".pdf", ".dcm"}
 TEXT_LIMIT = 1 << 28  # a label file larger than 256 MB is refused
 FILES_LIMIT = 5_000_000
 
@@ -24,6 +28,7 @@ class Tree:
     files: tuple[str, ...]
     prefix: str = ""
     suffix: str = ""
+    problems: tuple[str, ...] = ()
 
     def source(self, file: str) -> Path | str:
         """The path or address under which :func:`read_image` finds a file."""
@@ -99,12 +104,18 @@ def list_tree(root: str | Path) -> Tree:
         return _remote(f"{path.suffix.lower().lstrip('.')}://::{path}")
     if not path.is_dir():
         raise EmptyData(f"{root} is not a folder{_nearest(path)}.")
-    return Tree(text, tuple(sorted(_limited(_walk(path), text))))
+    problems = Problems()
+    files = tuple(sorted(_limited(_walk(path, problems), text)))
+    return Tree(text, files, problems=problems.told())
 
 
-def _walk(root: Path) -> Iterator[str]:
+def _walk(root: Path, problems: Problems) -> Iterator[str]:
     """Links to folders are followed, but no folder is entered twice on one way down."""
-    for folder, folders, files in os.walk(root, followlinks=True):
+
+    def closed(error: OSError) -> None:
+        problems.add(f"folders cannot be listed ({error.strerror})", str(error.filename))
+
+    for folder, folders, files in os.walk(root, onerror=closed, followlinks=True):
         here = Path(folder)
         way = {os.path.realpath(p) for p in (here, *here.parents)}
         folders[:] = [

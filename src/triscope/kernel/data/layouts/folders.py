@@ -1,6 +1,7 @@
 """Plain folders: one of good parts (``good``, ``ok``, ``normal``, …), others named by the defect.
 
-``good/ bad/``, ``ok/ scratch/ dent/``, and the same below ``train/``, ``val/`` and ``test/``.
+``good/ bad/``, ``ok/ scratch/ dent/``, and the same below ``train/``, ``val/`` and ``test/``, where
+a folder of good parts may be missing: then all folders are kinds of defects.
 """
 
 from __future__ import annotations
@@ -21,8 +22,15 @@ SPLITS: dict[str, Split] = {
 
 
 def recognise(tree: Tree) -> bool:
-    """A folder of a good name is there, at the top or directly below a split."""
-    return any(is_good(name) for _, name in _classes(tree))
+    """A folder of a good name is at the top or below a split; or a split has several folders.
+
+    Several folders at the top may be kinds, or days: that is not for us to guess.
+    """
+    classes = _classes(tree)
+    if any(is_good(name) for _, name in classes):
+        return True
+    splits = [split for split, _ in classes if split]
+    return len(splits) > len(set(splits))
 
 
 def read(tree: Tree) -> Dataset:
