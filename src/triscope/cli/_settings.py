@@ -39,7 +39,15 @@ def settings_from(
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file: flat, as ``name = value``."""
+    """The settings in a TOML file, flat, as ``name = value``; or those of a recipe by its name."""
+    from triscope.kernel import catalogue
+
+    if not path.exists() and path.suffix == "":
+        found = catalogue.recipe(str(path))
+        if found is None:
+            known = ", ".join(catalogue.recipes())
+            raise BadSettings(f"{path} is neither a file nor a recipe. The recipes are: {known}.")
+        path = found
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

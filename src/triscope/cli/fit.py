@@ -35,12 +35,14 @@ class FitGroup(click.Group):
         """The models of the catalogue."""
         from triscope.kernel import catalogue
 
-        return list(catalogue.models())
+        return ["auto", *catalogue.models()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """The command of one model; raises UnknownModel with a suggestion."""
         from triscope.kernel import catalogue
 
+        if cmd_name == "auto":
+            return auto
         entry = catalogue.entry(cmd_name)
         return FitCommand(entry.name, entry.summary)
 
@@ -58,6 +60,7 @@ class FitGroup(click.Group):
         from triscope.kernel import catalogue
 
         with formatter.section("Models ('triscope fit MODEL --help' shows the settings of one)"):
+            formatter.write_dl([("auto", "Pick by the labels of the data, and say why.")])
             formatter.write_dl([(e.name, e.summary) for e in catalogue.models().values()])
 
 
@@ -114,6 +117,25 @@ class FitCommand(click.Command):
         for part, records in parts.items():
             with formatter.section(titles.get(part, part)):
                 formatter.write_dl(records)
+
+
+@click.command("auto", no_args_is_help=True, context_settings={"ignore_unknown_options": True})
+@click.argument("data")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def auto(ctx: click.Context, data: str, options: tuple[str, ...]) -> int:
+    """Look at the labels of DATA, pick the model that suits them, say why, and fit it.
+
+    All options of 'triscope fit MODEL' may follow.
+    """
+    import triscope
+    from triscope.kernel import catalogue
+
+    name, why = catalogue.choose(triscope.data(data))
+    note(f"{name}: {why}")
+    chosen = FitCommand(name, catalogue.entry(name).summary)
+    with chosen.make_context(name, [data, *options], parent=ctx.parent) as own:
+        return int(chosen.invoke(own))
 
 
 command = FitGroup(
@@ -237,7 +259,12 @@ def _own_options() -> list[click.Option]:
     engines = click.Choice(["auto", "onnxruntime", "openvino"])
     return [
         option("-o --output", "FOLDER", "The check. [default: checks/NAME]", type=files),
-        option("--settings", "FILE", "Settings in a TOML file; flags win.", type=files),
+        option(
+            "--settings",
+            "FILE",
+            "TOML file or recipe of settings; flags win.",
+            type=files,
+        ),
         option("--layout", "NAME", "Layout of the data, where two would fit."),
         option("--calibrate", "SHARE|DATA", held, default="0.2"),
         option("--tile", "N", tile, default=0),

@@ -86,6 +86,22 @@ def load(name: str) -> Any:
     return getattr(importlib.import_module(found.module), found.attribute)
 
 
+def choose(data: Any) -> tuple[str, str]:
+    """The model that suits the labels of a data set, and the sentence that says why."""
+    choice = importlib.import_module("triscope.surface.auto").choose(data)
+    return choice.name, choice.why
+
+
+def recipe(name: str) -> Path | None:
+    """The TOML file of named settings, looked for in the recipes of each domain; or None."""
+    return next(iter(sorted(PACKAGE.glob(f"*/recipes/{name}.toml"))), None)
+
+
+def recipes() -> tuple[str, ...]:
+    """The names of all recipes."""
+    return tuple(sorted(path.stem for path in PACKAGE.glob("*/recipes/*.toml")))
+
+
 def settings_class(name: str) -> type:
     """The ``Settings`` dataclass beside the model of that name."""
     found: type = importlib.import_module(entry(name).module).Settings

@@ -13,6 +13,7 @@ from typing import Any
 
 from triscope.errors import BadSettings, UsageError
 from triscope.kernel import catalogue, config
+from triscope.kernel.data import open_data
 from triscope.kernel.fitting import Fitting, run
 from triscope.kernel.memory import bytes_of
 from triscope.kernel.portions import Portions, portions_of
@@ -20,6 +21,7 @@ from triscope.kernel.protocols import Progress
 from triscope.kernel.runtime import Check
 from triscope.kernel.runtime.folder import may_replace
 
+AUTO = "auto"
 CALIBRATE = 0.2  # share of the training images that is held out, where nothing is said
 
 
@@ -57,8 +59,13 @@ def fit(
     when ``fit`` is called again with the same arguments, and ends with the same numbers.
     ``engine`` is auto, onnxruntime or openvino. ``progress(stage, done, total)`` is called often.
 
+    ``auto`` in place of a name looks at the labels and picks; ``catalogue.choose`` says why.
+
     Raises UnknownModel, BadSettings, EmptyData, DataError, TrainingError.
     """
+    if name == AUTO:
+        data = open_data(data)
+        name, _ = catalogue.choose(data)
     built = _settings(name, settings, memory)
     if out is not None:
         may_replace(Path(out))

@@ -1,0 +1,1 @@
+"""Named settings, one TOML file each: ``triscope fit ddn DATA --settings ddn-cpu``."""
