@@ -39,7 +39,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
                 str(path),
                 input_names=list(graph.example),
                 output_names=list(graph.outputs),
-                dynamic_shapes=shapes,
+                dynamic_shapes=shapes if graph.free else None,
                 opset_version=OPSET,
                 dynamo=True,
                 external_data=False,

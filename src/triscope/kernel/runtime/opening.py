@@ -19,6 +19,7 @@ READERS = {
     "Boxes": "triscope.kernel.runtime.boxes:BoxesCheck",
     "Label": "triscope.kernel.runtime.label:LabelCheck",
     "Masks": "triscope.kernel.runtime.masks:MasksCheck",
+    "Moments": "triscope.kernel.runtime.moments:MomentsCheck",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -103,7 +103,7 @@ def _norm(channels: int, eps: float) -> tuple[nn.Module, nn.Module]:
     return nn.BatchNorm2d(channels, eps=eps), nn.ReLU6()
 
 
-def from_timm(key: str) -> str:
+def timm_name(key: str) -> str:
     """Our name of a tensor of timm's ``mobilenetv2_100`` (without its classifier)."""
     counts = [count for _, _, count, _ in TABLE]
     for stem, own in (("conv_stem", "0.0"), ("bn1", "0.1"), ("conv_head", "18.0"), ("bn2", "18.1")):
@@ -114,3 +114,18 @@ def from_timm(key: str) -> str:
     wide = {"conv_pw": 0, "bn1": 1, "conv_dw": 3, "bn2": 4, "conv_pwl": 6, "bn3": 7}
     thin = {"conv_dw": 0, "bn1": 1, "conv_pw": 3, "bn2": 4}
     return f"features.{number}.conv.{(thin if stage == '0' else wide)[part]}.{rest}"
+
+
+def from_timm(
+    state: Mapping[str, Tensor], start: str, wrapped: Collection[str] = ()
+) -> dict[str, Tensor]:
+    """Weights of timm's ``mobilenetv2_100`` under our names, without its classifier.
+
+    ``wrapped`` names the convolutions that stand inside a wrapper (``...conv.0.net``).
+    """
+    weights = {}
+    for key, value in state.items():
+        if not key.startswith("classifier."):
+            name, _, part = f"{start}{timm_name(key)}".rpartition(".")
+            weights[f"{name}.net.{part}" if f"{name}.net" in wrapped else f"{name}.{part}"] = value
+    return weights

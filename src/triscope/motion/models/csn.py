@@ -8,12 +8,14 @@ in front of the depthwise one, ``ir`` leaves it to the bottleneck's outer convol
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._layouts import MMACTION_BLOCK, PYTORCHVIDEO_BLOCK, layers
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import BLOCKS, Clip, Middle, Stem, one_clip, pooled, stage
@@ -60,6 +62,40 @@ class Csn(nn.Module):
             x = part(x)
         places = pooled(x, (max(1, self.frames // 8), 7, 7))
         return self.head(self.dropout(places)).mean((1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Depth and the place of the channels' interaction."""
+
+    depth: Literal["50", "101", "152"] = "50"  # layers
+    interaction: Literal["ip", "ir"] = "ir"  # preserved by a 1 x 1 x 1 in front, or reduced
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 32  # frames of a clip
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("csn", answers="Moments")
+class CsnModel(ClipModel):
+    """Each channel looks at space and time by itself."""
+
+    mean, std = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return Csn(
+            depth=int(s.depth),
+            interaction=s.interaction,
+            frames=s.frames,
+            classes=classes,
+            dropout=s.dropout,
+        )
+
+    def published(self) -> str:
+        return f"csn_r{self.settings.depth}_{self.settings.interaction}"
 
 
 LAYOUTS = (

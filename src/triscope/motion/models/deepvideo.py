@@ -8,12 +8,17 @@ they keep the rest at the border: that is done here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from triscope.errors import BadSettings
+from triscope.kernel.catalogue import model
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 
 Fusion = Literal["single", "late", "early", "slow", "multiresolution"]
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
@@ -138,3 +143,31 @@ class DeepVideo(nn.Module):
         top, left = (h - h // 2) // 2, (w - w // 2) // 2
         fovea = frame[..., top : top + h // 2, left : left + w // 2]
         return torch.cat((self.fovea(fovea), self.context(context)), dim=1)
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """How time is fused; frames in a row, as published."""
+
+    fusion: Fusion = "slow"  # where time is fused
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 10  # of a clip: 10 (early, slow), 16 (late), 1 (single, multiresolution)
+    step: int = 1  # frames of the video from one to the next
+    size: int = 170  # side of the square: 170, or 178 for two resolutions
+
+
+@model("deepvideo", answers="Moments")
+class DeepVideoModel(ClipModel):
+    """The five ways of fusing time in a 2-D network."""
+
+    # the paper subtracts 117 and divides by nothing; the scale is that of pixels in [0, 1]
+    mean, std = (117 / 255,) * 3, (1 / 255,) * 3
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        if s.fusion in ("early", "slow") and s.frames != FRAMES[s.fusion]:
+            raise BadSettings(f"frames={s.frames}: fusion={s.fusion} looks at {FRAMES[s.fusion]}.")
+        return DeepVideo(s.fusion, classes=classes, dropout=s.dropout)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -15,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
 from triscope.motion.models._bninception import BNInception
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._frames import channels_of, segments
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import Clip
@@ -130,6 +132,30 @@ class Memory:
         scores = self.network(torch.stack(chosen, dim=1)[None])[0].softmax(0)
         self.scores = scores if self.scores is None else (self.scores + scores) / 2
         return self.scores
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Sparse frames; lite is the 3-D part alone."""
+
+    form: Literal["lite", "full"] = "lite"  # full adds a 2-D part beside the 3-D one
+    size: int = 224  # side of the square that the network sees, in pixels
+    norm: Literal["learn", "partial", "frozen"] = "partial"  # batch norms
+
+
+@model("eco", answers="Moments")
+class EcoModel(ClipModel):
+    """A 2-D network looks at sparse frames, a 3-D one at all of its maps."""
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return Eco(full=s.form == "full", classes=classes, dropout=s.dropout)
+
+    def published(self) -> str:
+        return f"eco_{self.settings.form}"
 
 
 LAYOUT = Layout(

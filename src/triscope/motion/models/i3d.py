@@ -6,14 +6,16 @@ Carreira, Zisserman: Quo Vadis, Action Recognition? A New Model and the Kinetics
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import Clip, one_clip
 
@@ -127,6 +129,32 @@ def inflate(weight: Float[Tensor, "o i h w"], time: int) -> Float[Tensor, "o i t
     A clip that stands still then gives what the picture gave, away from the first and last frames.
     """
     return weight[:, :, None].repeat(1, 1, time, 1, 1) / time
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Frames in a row, as published."""
+
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 16  # frames of a clip
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("i3d", answers="Moments")
+class I3dModel(ClipModel):
+    """Inception-v1 with filters inflated along time."""
+
+    mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return I3d(classes=classes, dropout=s.dropout)
+
+    def published(self) -> str:
+        return "i3d"
 
 
 LAYOUT = Layout("pytorch-i3d", r"^Conv3d_1a_7x7\.")

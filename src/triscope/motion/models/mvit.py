@@ -7,15 +7,16 @@ for Classification and Detection, CVPR 2022 (arXiv:2112.01526).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._loading import Layout, Weights, load, read_weights
 from triscope.motion.models._resnet3d import one_clip
 from triscope.motion.models.video_swin import DropPath, Mlp
@@ -208,6 +209,39 @@ class Mvit(nn.Module):
         for block in self.blocks:
             x, size = block(x, size)
         return self.head(self.dropout(self.norm(x)[:, 0]))
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """The published sizes; frames and size of the clip may differ."""
+
+    variant: Literal["mvit_v2_s", "mvit_v2_b", "mvit_v2_l"] = (
+        "mvit_v2_s"  # of the published networks
+    )
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 16  # frames of a clip
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("mvit", answers="Moments")
+class MvitModel(ClipModel):
+    """Attention that pools."""
+
+    mean, std = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return Mvit(
+            replace(VARIANTS[s.variant], frames=s.frames, size=s.size),
+            classes=classes,
+            dropout=s.dropout,
+        )
+
+    def published(self) -> str:
+        return str(self.settings.variant)
 
 
 LAYOUTS = (

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from torch import nn
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._layouts import MMACTION, SLOWFAST, pytorchvideo
 from triscope.motion.models._loading import load, read_weights
 from triscope.motion.models._resnet3d import PairFunction, ResNet3D, placed
@@ -68,6 +69,36 @@ def network(
         channels=channels,
         window=(frames, 7, 7),
     )
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Where the filters reach in time, and the pair function of the blocks."""
+
+    base: Literal["c2d", "slow", "i3d"] = "i3d"  # reach of the filters in time
+    depth: Literal["50", "101"] = "50"  # layers
+    pair: str = ""  # gaussian, embedded_gaussian, dot_product, concatenation; empty: as published
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("nonlocal", answers="Moments")
+class NonLocalModel(ClipModel):
+    """Every place looks at every other, at all times."""
+
+    mean, std = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return network(
+            s.base, depth=int(s.depth), pair=s.pair or None, frames=s.frames, classes=classes
+        )
+
+    def published(self) -> str:
+        return f"{self.settings.base}_nln_r{self.settings.depth}"
 
 
 @published(

@@ -7,13 +7,15 @@ Recognition, CVPR 2018 (arXiv:1711.11248); the layout of torchvision.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import Clip, one_clip
 
@@ -108,6 +110,34 @@ class R3d(nn.Module):
         for k in range(1, 5):
             x = getattr(self, f"layer{k}")(x)
         return self.head(self.dropout(x.mean((2, 3, 4))))
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Eighteen layers; which filters reach over time."""
+
+    filters: Filters = "factored"  # full, mixed, or factored into space and time
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 16  # frames of a clip
+
+
+@model("r3d", answers="Moments")
+class R3dModel(ClipModel):
+    """Residual networks with filters over space and time."""
+
+    mean, std = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return R3d(s.filters, classes=classes, dropout=s.dropout)
+
+    def published(self) -> str:
+        return {"full": "r3d_18", "mixed": "mc3_18", "factored": "r2plus1d_18"}[
+            self.settings.filters
+        ]
 
 
 LAYOUT = Layout("torchvision", r"^stem\.0\.", ((r"^fc\.", "head."),))

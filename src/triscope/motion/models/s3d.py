@@ -7,14 +7,16 @@ torchvision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import Clip, one_clip
 from triscope.motion.models.i3d import MIXED
@@ -87,6 +89,32 @@ class S3d(nn.Module):
         x = self.features(one_clip(clips))
         reach = [min(w, s) for w, s in zip((2, 7, 7), x.shape[2:], strict=True)]
         return self.head(self.dropout(F.avg_pool3d(x, reach, 1))).mean((2, 3, 4))
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Frames in a row, as published."""
+
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 16  # frames of a clip, 14 or more
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("s3d", answers="Moments")
+class S3dModel(ClipModel):
+    """I3D with factored filters."""
+
+    mean, std = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return S3d(classes=classes, dropout=s.dropout)
+
+    def published(self) -> str:
+        return "s3d"
 
 
 LAYOUT = Layout("torchvision", r"^features\.0\.0\.0\.", ((r"^classifier\.1\.", "head."),))

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._layouts import (
     MMACTION_BLOCK,
     PYTORCHVIDEO_BLOCK,
@@ -228,6 +229,41 @@ def network(name: str, *, classes: int = 400, channels: int = 3, **differences: 
     variant = VARIANTS[name]
     values = {f.name: getattr(variant, f.name) for f in fields(Variant)}
     return SlowFast(classes=classes, channels=channels, **{**values, **differences})
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Frames are those of the fast pathway."""
+
+    variant: Literal[
+        "slowfast_r50",
+        "slowfast_r50_4x16",
+        "slowfast_r101",
+        "slowfast_r101_50_50",
+        "slowfast_r101_50_50_16x8",
+        "slowfast_nln_r50",
+        "slowfast_nln_r50_4x16",
+    ] = "slowfast_r50"  # of the published networks
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 32  # of the fast pathway
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("slowfast", answers="Moments")
+class SlowFastModel(ClipModel):
+    """A slow pathway for what, a fast one for how it moves."""
+
+    mean, std = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return network(s.variant, classes=classes, dropout=s.dropout, frames=s.frames)
+
+    def published(self) -> str:
+        return str(self.settings.variant)
 
 
 @published(

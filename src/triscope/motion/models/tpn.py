@@ -6,6 +6,7 @@ Yang, Xu, Shi, Dai, Zhou: Temporal Pyramid Network for Action Recognition, CVPR 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._layouts import TORCHVISION_BLOCK
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import BLOCKS, Clip, Stem, stage
@@ -158,6 +160,46 @@ class Tpn(nn.Module):
     def answer(self, res4: Tensor, res5: Tensor) -> Float[Tensor, "n k"]:
         """Logits from the two levels."""
         return self.head(self.dropout(self.neck(res4, res5).mean((2, 3, 4))))
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Slow network of 50 or 101 layers with the pyramid on top."""
+
+    depth: Literal["50", "101"] = "50"  # layers
+    flow: Flow = "cascade"  # as the published code runs, or as the paper draws it
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("tpn", answers="Moments")
+class TpnModel(ClipModel):
+    """A pyramid over the levels of one network."""
+
+    def more_losses(
+        self, clips: Float[Tensor, "b c t h w"], targets: Float[Tensor, "b k"]
+    ) -> dict[str, Tensor]:
+        """The auxiliary classifier on res4; its loss counts half."""
+        net = self.network()
+        assert isinstance(net, Tpn)
+        logits = net.neck.auxiliary(net.levels(clips)[0])
+        return {"auxiliary": 0.5 * F.cross_entropy(logits, targets)}
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return Tpn(
+            depth=int(s.depth),
+            flow=s.flow,
+            scales=(s.frames, s.frames),
+            classes=classes,
+            dropout=s.dropout,
+        )
+
+    def published(self) -> str:
+        return f"tpn_r{self.settings.depth}_8x8"
 
 
 NECK = (

@@ -8,13 +8,23 @@ is answered from the channels kept of the one before: nothing is computed twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.kernel.protocols import Graph
+from triscope.motion.models._clip_model import (
+    ClipModel,
+    ClipSettings,
+    copy_fitting,
+    normalise,
+    read_file,
+)
 from triscope.motion.models._frames import (
     Segmental,
     backbone,
@@ -23,6 +33,7 @@ from triscope.motion.models._frames import (
     shifted_by,
 )
 from triscope.motion.models._loading import Layout, load, read_weights
+from triscope.motion.models._mobilenetv2 import from_timm
 
 FOLD = 8  # a shift moves 1/8 of the channels (both ways: twice that)
 
@@ -113,6 +124,81 @@ class Online(nn.Module):
     def start(self, frame: Float[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
         """The state before the first frame: zeros, of the shapes that this frame's size gives."""
         return tuple(torch.zeros_like(value) for value in self(frame)[1:])
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """MobileNetV2 at 112 px, which learns a few gestures on a CPU in minutes."""
+
+    backbone: Literal["mobilenetv2", "mobilenetv2_tf", "resnet50", "resnet101"] = "mobilenetv2_tf"
+    # network of the frames; _tf: padded and normalised as the weights of TensorFlow want it
+    both: bool = True  # shift channels from both neighbours; no: from the past, to run online
+    norm: Literal["learn", "partial", "frozen"] = "partial"  # batch norms
+
+
+@model("tsm", answers="Moments")
+class TsmModel(ClipModel):
+    """Sparse frames, channels shifted between them; with ``both=no`` it also runs online."""
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+        if settings.backbone == "mobilenetv2_tf":
+            self.mean, self.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # type: ignore[misc]
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return network(s.backbone, both=s.both, classes=classes, dropout=s.dropout)
+
+    def published(self) -> str:
+        return f"tsm_{self.settings.backbone}"
+
+    def start_from(self, path: Path) -> None:
+        """Published weights of `tsm`, or of timm's MobileNetV2 for single frames."""
+        state = read_file(path)
+        if "conv_stem.weight" not in state:
+            return super().start_from(path)
+        shifted = {f"{name}.net" for name, m in self.network().named_modules() if is_shift(m)}
+        copy_fitting(self.network(), from_timm(state, "base.", shifted), path)
+        return None
+
+    def graphs(self) -> dict[str, Graph]:
+        """The graph of a clip; and, where only the past is used, that of one frame with state."""
+        graphs = super().graphs()
+        if not self.settings.both:
+            graphs["online"] = self._online()
+        return graphs
+
+    def _online(self) -> Graph:
+        s = self.settings
+        module = OnlineGraph(self.network(), self.mean, self.std).eval()  # type: ignore[arg-type]
+        frame = torch.full((1, 3, s.size, s.size), 0.5)
+        state = module.start(frame)
+        names = {f"state_{i}": value for i, value in enumerate(state)}
+        outputs = ("logits", *(f"next_{i}" for i in range(len(state))))
+        return Graph(module, {"frame": frame, **names}, outputs)
+
+
+class OnlineGraph(nn.Module):
+    """One frame in [0, 1] and the state, to logits and the next state."""
+
+    def __init__(self, net: Tsm, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.online = Online(net)
+        self.mean, self.std = mean, std
+
+    def forward(
+        self, frame: Float[Tensor, "b c h w"], *state: Float[Tensor, "b _ _ _"]
+    ) -> tuple[Tensor, ...]:
+        return self.online(normalise(frame[:, :, None], self.mean, self.std)[:, :, 0], *state)
+
+    def start(self, frame: Float[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
+        """See Online."""
+        return self.online.start(frame)
+
+
+def is_shift(module: nn.Module) -> bool:
+    """Whether a module is a shift in time."""
+    return isinstance(module, Shift)
 
 
 ONLINE = (

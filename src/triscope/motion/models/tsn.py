@@ -6,13 +6,15 @@ Wang, Xiong, Wang, Qiao, Lin, Tang, Van Gool: Temporal Segment Networks, ECCV 20
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._frames import Mean, Segmental, backbone, channels_of, layouts
 from triscope.motion.models._loading import load, read_weights
 
@@ -69,6 +71,37 @@ def network(
         dropout=dropout,
         consensus=consensus(kind, segments),
     )
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """Sparse frames and their consensus."""
+
+    backbone: Literal["bninception", "resnet50", "resnet101", "mobilenetv2"] = "resnet50"
+    # network of the frames
+    consensus: Consensus = "mean"  # how the segments make one answer
+    norm: Literal["learn", "partial", "frozen"] = "partial"  # batch norms
+
+
+@model("tsn", answers="Moments")
+class TsnModel(ClipModel):
+    """A few frames spread over the video vote."""
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return network(
+            s.backbone,
+            classes=classes,
+            dropout=s.dropout,
+            kind=s.consensus,
+            segments=s.frames,
+        )
+
+    def published(self) -> str:
+        return f"tsn_{self.settings.backbone}"
 
 
 @published("tsn_bninception", "tsn_resnet50", "tsn_resnet101", "tsn_mobilenetv2")

@@ -6,15 +6,17 @@ Liu, Ning, Cao, Wei, Zhang, Lin, Hu: Video Swin Transformer, CVPR 2022.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import one_clip
 
@@ -265,6 +267,33 @@ def network(name: str, *, classes: int = 400, channels: int = 3, **changes: Any)
         **changes,
     }
     return VideoSwin(classes=classes, channels=channels, **values)
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """The published sizes."""
+
+    variant: Literal[
+        "video_swin_t", "video_swin_s", "video_swin_b", "video_swin_l", "video_swin_b_sthv2"
+    ] = "video_swin_t"  # of the published networks
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    frames: int = 16  # frames of a clip
+    size: int = 224  # side of the square that the network sees, in pixels
+
+
+@model("video_swin", answers="Moments")
+class VideoSwinModel(ClipModel):
+    """Attention in windows of space and time that shift."""
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return network(s.variant, classes=classes, dropout=s.dropout)
+
+    def published(self) -> str:
+        return str(self.settings.variant)
 
 
 def inflated(image_weights: Mapping[str, Tensor], window: Size = (8, 7, 7)) -> dict[str, Tensor]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from triscope.kernel.catalogue import published
+from triscope.kernel.catalogue import model, published
+from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._layouts import PYTORCHVIDEO_BLOCK, SLOWFAST_BLOCK
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import Clip, one_clip, pooled
@@ -206,6 +207,44 @@ def candidates(shape: Shape) -> dict[str, Shape]:
 
 def _even(size: float) -> int:
     return 2 * round(size / 2)
+
+
+@dataclass(frozen=True)
+class Settings(ClipSettings):
+    """The shape of a published network; its axes can be changed one by one."""
+
+    variant: Literal["x3d_xs", "x3d_s", "x3d_m", "x3d_l", "x3d_xl", "x3d_xxl"] = (
+        "x3d_xs"  # of the published networks
+    )
+    sampling: Literal["segments", "dense"] = "dense"  # frames in a row
+    width: float = 0.0  # channels over those of X2D / 2; 0: as published
+    depth: float = 0.0  # blocks over 1, 2, 5, 3; 0: as published
+    bottleneck: float = 0.0  # inner channels over outer ones; 0: as published
+
+
+@model("x3d", answers="Moments")
+class X3dModel(ClipModel):
+    """Depthwise 3-D convolutions: the smallest cost for its accuracy."""
+
+    mean, std = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the variant with the axes that are set, at the settings' clip."""
+        s = self.settings
+        axes = {n: getattr(s, n) for n in ("width", "depth", "bottleneck") if getattr(s, n) > 0}
+        shape = replace(SHAPES[s.variant], **axes)
+        return replace(shape, frames=s.frames, step=s.step, size=s.size)
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__(settings)
+
+    def build(self, classes: int) -> nn.Module:
+        s = self.settings
+        return X3d(self.shape, classes=classes, dropout=s.dropout)
+
+    def published(self) -> str:
+        return str(self.settings.variant)
 
 
 LAYOUTS = (

@@ -3,8 +3,9 @@
 Known are folders of one class each (files, or folders of pictures), UCF-101 (``classInd.txt`` with
 ``trainlist01.txt`` and ``testlist01.txt``), HMDB-51 (``*_test_split1.txt``), lists of ``path
 label`` or ``path,label`` (Kinetics), Something-Something (JSON), and flat folders whose file names
-hold the label. A TOML file describes any other: ``root``, ``names`` (a pattern with the groups ``label``,
-and where there are any ``group`` and ``split``), and ``labels`` (a table of better names).
+hold the label. A TOML file describes any other: ``root``, ``names`` (a pattern with the groups
+``label``, and where there are any ``group`` and ``split``), and ``labels`` (a table of better
+names).
 """
 
 from __future__ import annotations

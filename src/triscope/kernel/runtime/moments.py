@@ -1,0 +1,107 @@
+"""Reader of clips: ``logits`` float32 (rows, k), a row for each view of a video.
+
+Answers of the views are averaged as probabilities. A graph ``online``, where there is one, takes
+single frames and its own state (see ``kernel.runtime.online``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from triscope.errors import DataError, EmptyData
+from triscope.kernel.data import GOOD, Dataset, Sample
+from triscope.kernel.data.video import cut_of, open_video, open_videos, read_clip
+from triscope.kernel.results import Finding, Zones
+from triscope.kernel.runtime.boxes import class_name
+from triscope.kernel.runtime.check import Check, Prepared, Reading
+from triscope.kernel.runtime.label import softmax
+
+
+class MomentsCheck(Check):
+    """What a video shows, with the span of the whole video as the moment.
+
+    With a class ``good`` the score is the probability that it is not good; without one it is the
+    doubt: one minus the probability of the class that was found.
+    """
+
+    answers = "Moments"
+    rows_at_once = 1  # graphs of clips have a fixed batch: on a CPU a larger one is not faster
+
+    def captures(self, source: Any) -> Dataset:
+        """The videos behind a folder, list or file."""
+        return open_videos(source)
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """Read the views of a video: float32 (rows, 3, t, h, w) in [0, 1]."""
+        start = perf_counter()
+        if isinstance(sample.source, np.ndarray):
+            raise DataError(
+                f"{sample.name}: {self.label} looks at videos; give a file or a folder of pictures."
+            )
+        frames = open_video(sample.source)
+        rows = read_clip(frames, cut_of(self.card.input))
+        size = getattr(frames, "size", rows.shape[-2:])
+        span = (0.0, float(getattr(frames, "duration_s", frames.times_s[-1])))
+        inputs = {"clips": rows.astype(np.float32) / 255}
+        return Prepared(inputs, size, perf_counter() - start, span)
+
+    def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
+        """The most probable class over all views."""
+        probabilities = softmax(np.asarray(outputs["logits"], np.float64)).mean(axis=0)
+        label = int(probabilities.argmax())
+        name, sure = class_name(self.card.classes, label), float(probabilities[label])
+        score = 1 - sure
+        if GOOD in self.card.classes:
+            score = 1 - float(probabilities[self.card.classes.index(GOOD)])
+        found = () if name == GOOD else (Finding(name, sure, span_s=prepared.extra),)
+        named = {
+            class_name(self.card.classes, i): round(float(p), 6)
+            for i, p in enumerate(probabilities)
+        }
+        return Reading(score, found, None, {"label": name, "probabilities": named})
+
+    def calibrate(self, data: Any = None, **wishes: Any) -> Zones:
+        """Choose the thresholds.
+
+        With a class ``good`` as for every check. Without one there is nothing to promise of good
+        parts: the review line is put where every held-out video below it was answered rightly,
+        and no video fails by doubt alone.
+        """
+        if GOOD in self.card.classes:
+            return super().calibrate(data, **wishes)
+        from triscope.kernel.runtime.calibrating import held_out, of_own
+
+        samples = held_out(self) if data is None else of_own(self, data)
+        rights = [
+            (reading.score, reading.details["label"] == sample.label)
+            for sample, reading in self.readings(samples, workers=wishes.get("workers", 1))
+            if sample.label is not None
+        ]
+        if not rights:
+            raise EmptyData("no labelled video could be read to calibrate with.")
+        zones = zones_of_doubt(rights)
+        if data is not None:
+            self.seen.drop([image.id for image in self.seen.of("calibrate")])
+            self.seen.add(samples, "calibrate")
+            self.held = samples
+        promise = {"videos": len(rights), "right": sum(right for _, right in rights)}
+        self.card = self.card.with_(zones=zones, promise=promise)
+        return zones
+
+
+def zones_of_doubt(rights: list[tuple[float, bool]]) -> Zones:
+    """The review line from pairs (doubt, answered rightly)."""
+    wrong = [doubt for doubt, right in rights if not right]
+    right = sum(good for _, good in rights)
+    basis = f"{right} of {len(rights)} held-out videos answered rightly"
+    if not wrong:
+        highest = max(doubt for doubt, _ in rights)
+        line = min(0.999, highest + 0.5 * (1 - highest))
+        return Zones(line, 1.0, basis=f"{basis}; doubt up to {highest:.3f} met")
+    line = max(0.0, min(wrong) - 1e-6)
+    passed = sum(doubt <= line for doubt, _ in rights)
+    return Zones(line, 1.0, basis=f"{basis}; all {passed} below a doubt of {line:.3f} were right")

@@ -1,0 +1,175 @@
+"""Models of clips: they learn what moves where, and the saved check answers like the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from moving import folder, frames_of, write
+from torch import nn
+
+import triscope
+from triscope.errors import BadLabels, BadSettings, DataError, EmptyData, NotFitted
+from triscope.kernel import catalogue
+from triscope.kernel.data import Sample
+from triscope.kernel.data.video import Cut, open_videos
+from triscope.kernel.runtime.moments import zones_of_doubt
+from triscope.kernel.verbs import fit
+from triscope.motion.augment import OPERATIONS, Augmentation, flip_rules
+from triscope.motion.batches import ClipBatches, Library
+from triscope.motion.models._clip_model import fix_norms, mixed
+
+TINY = {
+    "frames": 4,
+    "size": 32,
+    "square": True,
+    "steps": 2,
+    "batch": 2,
+    "flip": False,
+    "warm_up": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory.mktemp("clips"), ("left", "right"), 3)
+
+
+def test_a_small_model_learns_which_way_things_move(clips: Path, tmp_path: Path) -> None:
+    """Single frames cannot tell left from right; filters over time can."""
+    settings = {**TINY, "width": 1.0, "depth": 1.0, "seen": "difference", "step": 2, "steps": 40,
+                "batch": 6, "jitter": 0.0, "dropout": 0.0, "scales": "1.0", "frames": 5,
+                "sampling": "dense", "learning_rate": 1e-2, "mixup": 0.0}  # fmt: skip
+    check = fit("x3d", clips, settings, calibrate=0)
+    fresh = [write(tmp_path / f"{way}.mp4", frames_of(way, seed=77)) for way in ("left", "right")]
+    found = [check.inspect(path).details["label"] for path in fresh]
+    assert found == ["left", "right"]
+
+
+def test_the_saved_check_answers_like_the_library_and_holds_the_online_graph(
+    clips: Path, tmp_path: Path
+) -> None:
+    settings = {**TINY, "backbone": "mobilenetv2", "both": False, "views": 2}
+    check = fit("tsm", clips, settings, calibrate=0.34)
+    path = clips / "left" / "clip0.mp4"
+    before = check.inspect(path)
+    check.save(tmp_path / "check")
+    opened = triscope.open(tmp_path / "check")
+    after = opened.inspect(path)
+    assert opened.card.classes == ("left", "right") and opened.card.graphs == ("model", "online")
+    assert opened.card.capture == "clip"
+    assert after.details["label"] == before.details["label"]
+    assert after.score == pytest.approx(before.score, abs=1e-4)
+    assert after.findings[0].span_s == pytest.approx((0.0, 1.0), abs=0.01)
+    assert after.verdict.outcome in ("pass", "review")
+    assert opened.card.promise["videos"] == 2
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing")
+    answers = list(opened.inspect_many([path, broken, path]))
+    assert [type(a).__name__ for a in answers] == ["Inspection", "Skipped", "Inspection"]
+    assert "broken.mp4 cannot be read as a video" in answers[1].error
+    with pytest.raises(DataError, match="looks at videos; give a file"):
+        opened.inspect(np.zeros((4, 4, 3), np.uint8))
+
+
+def test_a_bad_video_never_stops_a_training(clips: Path, tmp_path: Path) -> None:
+    samples = list(open_videos(clips))
+    (tmp_path / "cut.mp4").write_bytes((clips / "left/clip0.mp4").read_bytes()[:200])
+    samples.insert(0, Sample(tmp_path / "cut.mp4", "cut", "left"))
+    check = fit("tsm", samples, {**TINY, "backbone": "mobilenetv2"}, calibrate=0)
+    assert check.card.model == "tsm"
+    library = Library(samples, 32)
+    assert len(library) == 6 and "cut.mp4 cannot be read as a video" in library.skipped[0]
+    with pytest.raises(EmptyData, match="none of 1 videos can be read"):
+        Library(samples[:1], 32)
+
+
+def test_one_class_is_refused(clips: Path) -> None:
+    with pytest.raises(BadLabels, match="a model of clips needs at least two"):
+        fit("tsm", clips / "left", {**TINY}, calibrate=0)
+
+
+def test_settings_refuse_nonsense() -> None:
+    cls = catalogue.settings_class("tsm")
+    with pytest.raises(BadSettings, match="frames=0: expected 1 or more"):
+        cls(frames=0)
+    with pytest.raises(BadSettings, match="expected pairs such as 'left=right'"):
+        cls(flip_labels="left")
+    with pytest.raises(NotFitted, match="does not know its classes yet"):
+        catalogue.load("tsm")(cls()).network()
+
+
+# ---- augmentation -------------------------------------------------------------------------------
+
+
+def test_a_flip_swaps_the_labels_that_a_mirror_swaps() -> None:
+    rules = flip_rules("left=right, push=pull")
+    assert rules == {"left": "right", "right": "left", "push": "pull", "pull": "push"}
+    change = Augmentation(size=48, scales=(1.0,), flip_labels=rules, jitter=0.0, one_way=("up",))
+    frames = frames_of("left")
+    seen = set()
+    for seed in range(20):
+        out, label = change(frames, "left", np.random.default_rng(seed))
+        mirrored = np.array_equal(out, frames[:, :, ::-1])
+        assert mirrored or np.array_equal(out, frames)
+        assert label == ("right" if mirrored else "left")
+        seen.add(label)
+        assert np.array_equal(change(frames, "up", np.random.default_rng(seed))[0], frames)
+    assert seen == {"left", "right"}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_keeps_the_shape_and_treats_all_frames_alike(name: str) -> None:
+    frames = np.repeat(frames_of("left")[:1], 3, axis=0)
+    kept = frames.copy()
+    for strength in (-1.0, 0.7):
+        out = OPERATIONS[name](frames, strength)
+        assert out.shape == frames.shape and out.dtype == np.uint8
+        assert np.array_equal(out[0], out[2])
+    assert np.array_equal(frames, kept)
+
+
+def test_batches_are_the_same_for_the_same_seed_and_balanced(clips: Path) -> None:
+    data = open_videos(clips)
+    few = data.where(lambda s: s.label == "left" or "clip0" in s.name)
+    change = Augmentation(size=32)
+    cut = Cut(frames=4, size=32)
+    one, two, other = (
+        ClipBatches(few, data.classes, cut, change, batch=2, seed=seed, balance=True)
+        for seed in (0, 0, 1)
+    )
+    assert len(one(0)) == 3  # two classes of three, in pairs
+    labels = torch.cat([batch.labels for batch in one(0)])
+    assert labels.bincount().tolist() == [3, 3]
+    assert torch.equal(one(3)[1].clips, two(3)[1].clips)
+    assert not torch.equal(one(3)[1].clips, other(3)[1].clips)
+    assert one(0)[0].clips.shape == (2, 3, 4, 32, 32)
+
+
+def test_mixed_targets_stay_probabilities_and_boxes_count_by_area() -> None:
+    torch.manual_seed(0)
+    clips = torch.stack([torch.full((3, 2, 8, 8), float(i)) for i in range(4)])
+    targets = torch.eye(4)
+    for mixup, cutmix in ((0.8, 0.0), (0.0, 1.0)):
+        out, soft = mixed(clips, targets, mixup, cutmix)
+        assert torch.allclose(soft.sum(1), torch.ones(4))
+        means = out.mean((1, 2, 3, 4))
+        assert torch.allclose(means, soft @ torch.arange(4.0), atol=1e-5)
+    assert mixed(clips, targets, 0.0, 0.0)[0] is clips
+
+
+def test_partial_norm_fixes_all_but_the_first() -> None:
+    net = nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)).train()
+    fix_norms(net, "partial")
+    assert net[0].training and not net[2].training
+    fix_norms(net, "frozen")
+    assert not net[0].training
+
+
+def test_the_line_of_doubt_lies_below_the_first_mistake() -> None:
+    zones = zones_of_doubt([(0.1, True), (0.3, True), (0.4, False), (0.5, True)])
+    assert 0.3 < zones.review_above < 0.4 and zones.fail_above == 1.0
+    assert zones.basis.startswith("3 of 4 held-out videos answered rightly; all 2 below")
+    assert zones_of_doubt([(0.2, True)]).review_above == pytest.approx(0.6)
