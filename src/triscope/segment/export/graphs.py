@@ -66,6 +66,8 @@ class DecoderGraph(nn.Module):
         embedded = self.prompts.mask_downscaling(mask_input)  # (n, d, g, g)
         absent = self.prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
         dense = has_mask_input * embedded + (1 - has_mask_input) * absent
+        if self.prompts.click_maps is not None:
+            dense = dense + self.prompts.shown(point_coords, point_labels)
         image = (image_embeddings + dense).flatten(2).transpose(1, 2)  # (n, p, c)
         positions = self.get_buffer("positions")
         logits, iou = self.decoder(self.decoder.tokens(sparse), image, positions)

@@ -13,6 +13,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from triscope.kernel.catalogue import published
+from triscope.segment.models._click_maps import ClickMaps
 from triscope.segment.models._mask_decoder import MaskDecoder
 from triscope.segment.models._prompt_encoder import PromptEncoder
 from triscope.segment.models._tiny_vit import Stage, TinyViT
@@ -142,6 +143,7 @@ def mobile_sam() -> Sam:
 def sam_nano(image_size: int = 512) -> Sam:
     """Our small one, at 512 px: embeddings 32x32x128, logits 128x128, below 2 M parameters.
 
+    Clicks and boxes enter as maps too, which makes it learn what they mean in hours, not weeks.
     No weight depends on ``image_size``: training begins with smaller images.
     """
     return Sam(
@@ -153,7 +155,12 @@ def sam_nano(image_size: int = 512) -> Sam:
             ),
             out=128,
         ),
-        prompt_encoder=PromptEncoder(width=128, image_size=image_size, grid=image_size // 16),
+        prompt_encoder=PromptEncoder(
+            width=128,
+            image_size=image_size,
+            grid=image_size // 16,
+            click_maps=ClickMaps(width=128),
+        ),
         mask_decoder=MaskDecoder(width=128, heads=8, hidden=512),
     )
 

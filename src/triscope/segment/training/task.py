@@ -80,7 +80,7 @@ class PromptableTask:
     def losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Averages over all masks and rounds, and the overlap of the first and the last round."""
         embeddings = self._network.embed(batch["images"])
-        shares = batch["masks"]
+        shares = batch["masks"].float()  # mixed precision hands batches over in half
         # The decoder keeps full precision: on a CPU it is faster so, and its gradients are small.
         with torch.autocast(embeddings.device.type, enabled=False):
             return self._rounds(embeddings.float(), shares)
