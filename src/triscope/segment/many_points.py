@@ -35,6 +35,8 @@ class ManyPoints:
     """
 
     def __init__(self, network: Sam, at_once: int = 4) -> None:
+        if network.prompt_encoder.click_maps is not None:
+            raise UsageError("prompts change what this network sees: take PlainPoints instead.")
         self.network = network.eval()
         self.side, self.at_once = network.image_size, at_once
         self._image: _Image | None = None
