@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from triscope.errors import BadLabels
 from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Split
+from triscope.surface.changes import GENTLE
 from triscope.surface.labelled import UNCHANGED, Batches, masked
-from triscope.surface.models._supervised import GENTLE, Supervised
+from triscope.surface.models._supervised import Supervised
 
 Logits = Float[Tensor, "b c h w"]
 

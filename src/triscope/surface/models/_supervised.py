@@ -10,16 +10,7 @@ from torch import Tensor, nn
 
 from triscope.errors import BadLabels, NotFitted
 from triscope.kernel.data import GOOD, Dataset
-from triscope.kernel.data.transforms import Affine, Chain, Flip, Light, QuarterTurn, Sometimes
 from triscope.surface.models._distillation import Parts, seeded
-
-# Changes that leave the class of a part alone: mirrored, turned a little, brighter, darker.
-GENTLE = Chain(
-    Flip(horizontal=0.5, vertical=0.5),
-    QuarterTurn(),
-    Sometimes(Affine(degrees=(-10, 10), scale=(0.8, 1.25), shift=(-0.1, 0.1), border="reflect")),
-    Light(brightness=(-0.1, 0.1), contrast=(0.8, 1.25)),
-)
 
 
 class Supervised(ABC):

@@ -15,20 +15,14 @@ from torch.nn import functional as F
 
 from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Split
-from triscope.kernel.data.transforms import Affine, Chain, Flip, Light, QuarterTurn, Sometimes
 from triscope.kernel.nn.stages import Stages, stages
+from triscope.surface.changes import BOXED
 from triscope.surface.labelled import UNCHANGED, Batches, boxed
 from triscope.surface.models import _roi, _rpn
 from triscope.surface.models._necks import Neck
 from triscope.surface.models._supervised import Supervised
 
 RATIOS = (1.0, 0.5, 2.0)  # height : width of the anchors
-AUGMENT = Chain(
-    Flip(horizontal=0.5, vertical=0.5),
-    QuarterTurn(),
-    Sometimes(Affine(degrees=(-8, 8), scale=(0.85, 1.2), shift=(-0.1, 0.1))),
-    Light(brightness=(-0.1, 0.1), contrast=(0.8, 1.25)),
-)
 PARTS = ("stages", "neck", "rpn", "head", "names")
 # One batch: "images" float32 (b, 3, h, w); "boxes" and "labels", a list of (n, 4) xyxy in pixels
 # of the input and one of (n,) from 0 on, an image each.
@@ -304,7 +298,7 @@ class Detector(Supervised):
             (size, size),
             self.settings.batch,
             seed,
-            AUGMENT if train else UNCHANGED,
+            BOXED if train else UNCHANGED,
         )
 
     @property

@@ -18,9 +18,10 @@ from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Split
 from triscope.kernel.nn.stages import Stages, stages
+from triscope.surface.changes import GENTLE
 from triscope.surface.labelled import UNCHANGED, Batches, named, of_classes
 from triscope.surface.models._necks import MultilevelFusion, Neck, Single
-from triscope.surface.models._supervised import GENTLE, Supervised
+from triscope.surface.models._supervised import Supervised
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Split
 from triscope.kernel.nn.stages import stages
+from triscope.surface.changes import GENTLE
 from triscope.surface.labelled import UNCHANGED, Batches, masked
 from triscope.surface.models import _segmentation
 from triscope.surface.models._distillation import conv, resized
-from triscope.surface.models._supervised import GENTLE, Supervised
+from triscope.surface.models._supervised import Supervised
 from triscope.surface.models.unet import Network as UNetNetwork
 
 

@@ -1,0 +1,111 @@
+"""Made-up defects: what is changed is what the mask says, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from triscope.errors import BadSettings, EmptyData
+from triscope.kernel.data.transforms import Transform, View
+from triscope.surface.synth.anomalies import CutPaste, PerlinTexture, Transplant
+
+
+def picture(seed: int = 0, channels: int = 3, dtype: str = "uint8") -> View:
+    rng = np.random.default_rng(seed)
+    shape = (64, 80, 3) if channels == 3 else (64, 80)
+    top = np.iinfo(dtype).max
+    smooth = cv2.GaussianBlur(rng.random(shape).astype(np.float32), (0, 0), 4)
+    smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    return View((smooth * top).astype(dtype))
+
+
+def donor(channels: int = 3) -> View:
+    view = picture(9, channels)
+    mask = np.zeros(view.hw, np.bool_)
+    mask[20:34, 30:50] = True
+    image = view.image.copy()
+    image[mask] = 255 - image[mask]
+    return View(image, mask)
+
+
+CHANGES: dict[str, Transform] = {
+    "cutpaste": CutPaste(jitter=0.3),
+    "scar": CutPaste(scar=True, jitter=0.3),
+    "perlin": PerlinTexture(),
+    "perlin of a texture": PerlinTexture(textures=(np.full((20, 20, 3), 200, np.uint8),)),
+    "transplant": Transplant([donor()]),
+    "transplant without blending": Transplant([donor()], blend=False),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_only_what_the_mask_says_is_changed(name: str, channels: int) -> None:
+    touched = 0
+    for seed in range(12):
+        view = picture(seed, channels)
+        before = view.image.copy()
+        after = CHANGES[name](view, np.random.default_rng(seed))
+        assert np.array_equal(view.image, before) and view.mask is None
+        if after is view:
+            continue
+        touched += 1
+        assert after.image.shape == before.shape and after.image.dtype == np.uint8
+        different = after.image != before
+        different = different.any(2) if channels == 3 else different
+        assert after.mask is not None and not (different & ~after.mask).any()
+        rows, columns = np.nonzero(after.mask)
+        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert after.boxes.tolist() == [box] and after.labels == ("defect",)
+    assert touched >= 6
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_same_seed_gives_the_same_defect(name: str) -> None:
+    one, two = (CHANGES[name](picture(1), np.random.default_rng(4)) for _ in range(2))
+    assert np.array_equal(one.image, two.image)
+
+
+def test_sixteen_bit_pictures_and_earlier_masks_stay() -> None:
+    view = picture(2, 1, "uint16")
+    old = np.zeros(view.hw, np.bool_)
+    old[:5, :5] = True
+    view = View(view.image, old, np.array([[0.0, 0, 5, 5]]), ("stain",), old[None])
+    after = CutPaste()(view, np.random.default_rng(0))
+    assert after.image.dtype == np.uint16 and after.image.max() > 255
+    assert after.mask is not None and after.mask[:5, :5].all()
+    assert after.labels == ("stain", "defect") and after.masks is not None
+    assert after.masks.shape == (2, 64, 80)
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(BadSettings, match=r"area=\(0.5, 0.1\): expected \(least, most\)"):
+        CutPaste(area=(0.5, 0.1))
+    with pytest.raises(EmptyData, match="transplanting needs at least one image with a drawn"):
+        Transplant([picture()])
+    with pytest.raises(BadSettings, match=r"scale=\(2, 1\)"):
+        Transplant([donor()], scale=(2, 1))
+
+
+@pytest.mark.parametrize("change", ["none", "gentle", "cutpaste", "scar", "perlin", "transplant"])
+def test_the_sheet(change: str, tmp_path: Path) -> None:
+    from triscope.cli.data import command
+
+    for place, name in (("train/good", "a"), ("test/good", "b"), ("test/dent", "c")):
+        (tmp_path / "parts" / place).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "parts" / place / f"{name}.png"), picture(3).image)
+    (tmp_path / "parts/ground_truth/dent").mkdir(parents=True)
+    mask = donor().mask
+    assert mask is not None
+    drawn = tmp_path / "parts/ground_truth/dent/c_mask.png"
+    cv2.imwrite(str(drawn), mask.astype(np.uint8) * 255)
+    out = tmp_path / "sheet.png"
+    args = ["preview", str(tmp_path / "parts"), "-o", str(out), "--change", change, "--size", "60"]
+    found = CliRunner().invoke(command, args, standalone_mode=False)
+    assert found.exception is None, found.output
+    sheet = cv2.imread(str(out))
+    assert sheet is not None and sheet.shape[0] >= 60
