@@ -1,0 +1,262 @@
+"""A scan against its reference: how far each place is off, and what that amounts to.
+
+Single points are noisy; a verdict is made on cells, small cubes of the reference's frame, by the
+median of their points. Points far from the reference belong to something else (the table, a wrong
+match): they are counted, not judged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triscope.errors import DataError
+from triscope.kernel.config import require
+from triscope.kernel.results import Finding
+from triscope.shape.alignment import Alignment, How, align
+from triscope.shape.distance import Distance
+from triscope.shape.surface import Cloud
+
+Floats = NDArray[np.float64]
+NEIGHBOURS = np.array(
+    [[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) > (0, 0, 0)]
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What counts as a deviation; lengths in millimetres."""
+
+    tolerance: float = 0.2  # mm: a cell that is off by more is a finding
+    cell: float = 1.0  # mm: side of the cells that are judged
+    points: int = 4  # least number of points of a cell that is judged
+    far: float = 3.0  # mm: what lies farther from the reference is not of the part
+    area: float = 0.5  # mm2: smaller findings are left out
+    how: How = "nearby"  # how the scan is aligned: placed, markers, nearby, shape
+
+    def __post_init__(self) -> None:
+        """Raise BadSettings for a number out of its range."""
+        require(
+            self,
+            tolerance=(self.tolerance > 0, "millimetres above 0"),
+            cell=(self.cell > 0, "millimetres above 0"),
+            points=(self.points >= 1, "1 or more"),
+            far=(self.far > self.tolerance, "more than tolerance"),
+            area=(self.area >= 0, "0 or more"),
+            how=(self.how in ("placed", "markers", "nearby", "shape"), "placed, markers, nearby "
+                 "or shape"),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What a scan says cell by cell: integer places (n, 3), median deviation, points, centres."""
+
+    place: NDArray[np.int64]
+    deviation: Floats
+    points: NDArray[np.int64]
+    centre: Floats
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The scan in the frame of the reference, with its deviations and findings."""
+
+    cloud: Cloud  # values: signed deviation, positive where there is too much material
+    cells: Cells
+    findings: tuple[Finding, ...]
+    alignment: Alignment
+    left_out: int  # points far from the reference
+    covered: float  # share of the reference that the scan saw
+    unit: str
+
+    def summary(self) -> dict[str, float]:
+        """The numbers of the whole: in the unit of the reference."""
+        values = self.cloud.values
+        assert values is not None
+        low, high = np.quantile(values, [0.02, 0.98])
+        return {
+            "points": len(self.cloud),
+            "left_out": self.left_out,
+            "covered": round(self.covered, 4),
+            "mean": round(float(values.mean()), 5),
+            "spread": round(float(values.std()), 5),
+            "p02": round(float(low), 5),
+            "p98": round(float(high), 5),
+            "aligned_rms": round(self.alignment.rms, 5),
+        }
+
+
+def same_unit(scan: str, reference: str) -> None:
+    """Raise DataError where the units of scan and reference are not said, or differ."""
+    if not scan or not reference:
+        which = "scan" if not scan else "reference"
+        raise DataError(
+            f"the unit of the {which} is not known, and it is never guessed: say it with --unit mm "
+            "or --unit m (for the scan) and --reference-unit (for the reference)."
+        )
+    if scan != reference:
+        raise DataError(
+            f"the scan is in {scan}, the reference in {reference}: scale one of them first "
+            "(--unit converts a scan whose unit is known)."
+        )
+
+
+IN_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+
+
+def in_mm(points: Floats, unit: str) -> Floats:
+    """Lengths in millimetres; raises DataError where the unit is not known."""
+    if unit not in IN_MM:
+        raise DataError(
+            f"the unit {unit!r} is not known: say mm, cm or m (--unit). It is never guessed: a "
+            "part of 0.1 may be 0.1 mm or 0.1 m long."
+        )
+    return points * IN_MM[unit]
+
+
+def compare(
+    scan: Cloud,
+    reference: Distance,
+    settings: Settings = Settings(),
+    *,
+    alignment: Alignment | None = None,
+) -> Comparison:
+    """Compare a scan with the reference, both in millimetres.
+
+    Raises DataError where the scan cannot be aligned: there is no verdict then.
+    """
+    if alignment is None:
+        alignment = align(scan, reference, settings.how)
+    moved = scan.moved(alignment.reference_T_scan)
+    near = reference(moved.points)
+    part = np.abs(near.distance) <= settings.far
+    if not part.any():
+        raise DataError(
+            f"no point of the scan lies within {settings.far:g} mm of the reference: check the "
+            "unit and the alignment."
+        )
+    parts = {**moved.parts(), "values": near.distance.astype(np.float32)}
+    cloud = Cloud(moved.points, **parts).take(part)  # type: ignore[arg-type]
+    cells = cells_of(cloud, settings.cell, settings.points)
+    return Comparison(
+        cloud,
+        cells,
+        findings_of(cells, cells.deviation, settings),
+        alignment,
+        int((~part).sum()),
+        coverage(reference, cells, settings.cell),
+        "mm",
+    )
+
+
+def cells_of(cloud: Cloud, side: float, least: int) -> Cells:
+    """The cells with at least so many points, and the median deviation in each."""
+    assert cloud.values is not None
+    place = np.floor(cloud.points / side).astype(np.int64)
+    unique, index, counts = np.unique(place, axis=0, return_inverse=True, return_counts=True)
+    order = np.lexsort((cloud.values, index.reshape(-1)))
+    start = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    middle = cloud.values[order[start + (counts - 1) // 2]]
+    upper = cloud.values[order[start + counts // 2]]
+    sums = np.stack([np.bincount(index.reshape(-1), cloud.points[:, i]) for i in range(3)], 1)
+    keep = counts >= least
+    return Cells(
+        unique[keep],
+        ((middle + upper) / 2).astype(np.float64)[keep],
+        counts[keep],
+        (sums / counts[:, None])[keep],
+    )
+
+
+def coverage(reference: Distance, cells: Cells, side: float) -> float:
+    """The share of the surface of the reference that lies in, or next to, a cell of the scan."""
+    drawn = reference.mesh.sampled(4000).points
+    keys = {tuple(row) for row in cells.place.tolist()}
+    place = np.floor(drawn / side).astype(np.int64)
+    around = [(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
+    hits = [any((x + a, y + b, z + c) in keys for a, b, c in around) for x, y, z in place.tolist()]
+    return float(np.mean(hits))
+
+
+def findings_of(
+    cells: Cells,
+    deviation: Floats,
+    settings: Settings,
+    tolerance: Floats | float | None = None,
+) -> tuple[Finding, ...]:
+    """Neighbouring cells that are off to the same side, as findings; the worst first.
+
+    ``deviation`` (n,) is judged against ``tolerance`` (a number, or one a cell).
+    """
+    limit = settings.tolerance if tolerance is None else tolerance
+    found = []
+    for label, sign in (("raised", 1.0), ("lowered", -1.0)):
+        off = np.flatnonzero(sign * deviation > limit)
+        groups = connected(cells.place[off])
+        for group in range(int(groups.max()) + 1 if len(groups) else 0):
+            rows = off[groups == group]
+            if len(rows) * settings.cell**2 >= settings.area:
+                found.append(_finding(label, cells, deviation, rows, settings.cell))
+    return tuple(sorted(found, key=lambda finding: -finding.score))
+
+
+def _finding(
+    label: str, cells: Cells, deviation: Floats, rows: NDArray[np.int64], side: float
+) -> Finding:
+    """Where, how large, how far off."""
+    worst = rows[np.abs(deviation[rows]).argmax()]
+    low, high = cells.place[rows].min(0) * side, (cells.place[rows].max(0) + 1) * side
+    x, y, z = cells.centre[worst]
+    return Finding(
+        label,
+        float(abs(deviation[worst])),
+        measures={
+            "deviation_mm": round(float(deviation[worst]), 4),
+            "mean_mm": round(float(deviation[rows].mean()), 4),
+            "area_mm2": round(len(rows) * side**2, 3),
+            "x_mm": round(float(x), 3),
+            "y_mm": round(float(y), 3),
+            "z_mm": round(float(z), 3),
+            "size_x_mm": round(float(high[0] - low[0]), 3),
+            "size_y_mm": round(float(high[1] - low[1]), 3),
+            "size_z_mm": round(float(high[2] - low[2]), 3),
+        },
+    )
+
+
+def connected(place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The group (n,) of each cell (n, 3): cells that touch, also at a corner, are of one group."""
+    if not len(place):
+        return np.zeros(0, np.int64)
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    low = place.min(0) - 1
+    size = place.max(0) - low + 2
+    keys = np.ravel_multi_index(tuple((place - low).T), tuple(size))
+    order = np.argsort(keys)
+    rows, columns = [], []
+    for step in NEIGHBOURS:
+        other = np.ravel_multi_index(tuple((place - low + step).T), tuple(size))
+        spot = np.searchsorted(keys[order], other).clip(0, len(keys) - 1)
+        hit = keys[order][spot] == other
+        rows.append(np.flatnonzero(hit))
+        columns.append(order[spot[hit]])
+    r, c = np.concatenate(rows), np.concatenate(columns)
+    graph = coo_matrix((np.ones(len(r)), (r, c)), shape=(len(place), len(place)))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def colours_of(values: NDArray[np.float32], tolerance: float) -> NDArray[np.uint8]:
+    """Blue below, grey within, red above the tolerance; full colour at three times of it."""
+    share = np.clip(values / (3 * tolerance), -1, 1)[:, None]
+    grey, red, blue = (np.array(c, float) for c in ((205, 208, 212), (214, 40, 40), (33, 102, 190)))
+    amount = np.clip((np.abs(share) - 1 / 6) / (5 / 6), 0, 1)  # half the tolerance stays grey
+    target = np.where(share > 0, red, blue)
+    return np.asarray(np.rint(grey + amount * (target - grey)), np.uint8)
