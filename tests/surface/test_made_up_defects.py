@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from triscope.errors import BadSettings, EmptyData
 from triscope.kernel.data.transforms import Transform, View
-from triscope.surface.synth.anomalies import CutPaste, PerlinTexture, Transplant
+from triscope.surface.synth.anomalies import CutPaste, PerlinTexture, Transplant, harmonic
 
 
 def picture(seed: int = 0, channels: int = 3, dtype: str = "uint8") -> View:
@@ -68,6 +68,20 @@ def test_only_what_the_mask_says_is_changed(name: str, channels: int) -> None:
 def test_the_same_seed_gives_the_same_defect(name: str) -> None:
     one, two = (CHANGES[name](picture(1), np.random.default_rng(4)) for _ in range(2))
     assert np.array_equal(one.image, two.image)
+
+
+def test_a_blended_patch_meets_its_border_and_keeps_its_gradients() -> None:
+    rows, columns = np.mgrid[:20, :24].astype(np.float32)
+    inside = np.zeros((20, 24), np.bool_)
+    inside[4:15, 5:20] = True
+    plane = 2 * rows - 3 * columns + 7  # harmonic: the border alone gives it back
+    filled = harmonic(np.where(inside, np.float32(99), plane), inside)
+    assert np.allclose(filled, plane, atol=0.05)
+    field = np.random.default_rng(0).random((20, 24, 3)).astype(np.float32) * 50
+    filled = harmonic(field, inside)
+    assert np.array_equal(filled[~inside], field[~inside])
+    around = filled[:-2, 1:-1] + filled[2:, 1:-1] + filled[1:-1, :-2] + filled[1:-1, 2:]
+    assert np.abs(around / 4 - filled[1:-1, 1:-1])[inside[1:-1, 1:-1]].max() < 0.05
 
 
 def test_sixteen_bit_pictures_and_earlier_masks_stay() -> None:

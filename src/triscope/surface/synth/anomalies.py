@@ -145,7 +145,7 @@ class Transplant:
         y, x = int(rng.integers(1, h - ph)), int(rng.integers(1, w - pw))
         cover = np.zeros(view.hw, np.float32)
         cover[y : y + ph, x : x + pw] = shape
-        if self.blend and view.image.dtype == np.uint8:
+        if self.blend:
             pasted = _blended(patch, shape, view.image, (y, x))
         else:
             pasted = view.image.astype(np.float32)
@@ -214,30 +214,59 @@ def _defect_of(
 def _blended(
     patch: NDArray[np.float32],
     shape: NDArray[np.float32],
-    image: NDArray[np.uint8],
+    image: NDArray[Any],
     at: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """OpenCV's Poisson blending; it wants colour, and a mask that leaves a border free."""
+    """The image with the patch's own gradients inside the shape, and its borders met (eq. 4).
+
+    What is added to the patch is harmonic: given on the border by the difference to the image.
+    OpenCV's seamlessClone does the same, but reads beyond its buffers for small regions.
+    """
     h, w = shape.shape
-    inner = cv2.dilate((shape > 0.5).astype(np.uint8) * 255, np.ones((3, 3), np.uint8))
-    inner = cv2.copyMakeBorder(inner, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    source = cv2.copyMakeBorder(
-        np.clip(patch, 0, 255).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE
-    )
-    grey = image.ndim == 2
-    ground = np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB) if grey else image)
-    source = cv2.cvtColor(source, cv2.COLOR_GRAY2RGB) if grey else source
-    whole = cv2.boundingRect(inner)
-    # seamlessClone puts the middle of the mask's box at the given place.
-    centre = (at[1] - 1 + whole[0] + whole[2] // 2, at[0] - 1 + whole[1] + whole[3] // 2)
-    try:
-        out = cv2.seamlessClone(
-            source, np.ascontiguousarray(image), inner, centre, cv2.NORMAL_CLONE
-        )
-    except cv2.error:  # a region that touches the border of the image
-        out = ground.copy()
-        out[at[0] : at[0] + h, at[1] : at[1] + w] = source[1:-1, 1:-1]
-    return np.asarray(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY) if grey else out, np.float32)
+    around = np.s_[at[0] - 1 : at[0] + h + 1, at[1] - 1 : at[1] + w + 1]
+    ground = image[around].astype(np.float32)
+    edges = ((1, 1), (1, 1), (0, 0))[: patch.ndim]
+    source = np.pad(patch, edges, mode="edge")
+    inside = np.pad(shape > 0.5, 1)
+    pasted = image.astype(np.float32)
+    wide = inside[..., None] if image.ndim == 3 else inside
+    pasted[around] = np.where(wide, source + harmonic(ground - source, inside), ground)
+    return pasted
+
+
+def harmonic(
+    values: NDArray[np.float32], inside: NDArray[np.bool_], steps: int = 200
+) -> NDArray[np.float32]:
+    """The values, smoothly filled where ``inside``: Laplace's equation by conjugate gradients.
+
+    Values (h, w[, c]); the outermost pixels are never inside.
+    """
+    free = inside.astype(np.float32)
+    free = free[..., None] if values.ndim == 3 else free
+    known = values * (1 - free)
+    found = np.zeros_like(values)
+    left = free * _neighbours(known)
+    way, size = left.copy(), float(np.vdot(left, left))
+    for _ in range(steps):
+        if size < 1e-3:
+            break
+        ahead = free * (4 * way - _neighbours(way))
+        length = size / float(np.vdot(way, ahead))
+        found += length * way
+        left -= length * ahead
+        before, size = size, float(np.vdot(left, left))
+        way = left + (size / before) * way
+    return np.asarray(known + found, np.float32)
+
+
+def _neighbours(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sum of the four neighbours; beyond the edge there is nothing."""
+    total = np.zeros_like(values)
+    total[1:] += values[:-1]
+    total[:-1] += values[1:]
+    total[:, 1:] += values[:, :-1]
+    total[:, :-1] += values[:, 1:]
+    return total
 
 
 def _channels_as(values: NDArray[np.float32], image: NDArray[Any]) -> NDArray[np.float32]:
