@@ -19,6 +19,7 @@ from triscope.kernel.memory import bytes_of
 from triscope.kernel.portions import Portions, portions_of
 from triscope.kernel.protocols import Progress
 from triscope.kernel.runtime import Check
+from triscope.kernel.runtime.calibrating import calibrate_at_first
 from triscope.kernel.runtime.folder import may_replace
 
 AUTO = "auto"
@@ -86,8 +87,7 @@ def fit(
         progress=progress,
     )
     check = run(fitting)
-    if len(fitting.portions.held):
-        check.calibrate(workers=workers, progress=progress)
+    calibrate_at_first(check, progress, workers)
     if out is not None:
         check.save(out, why="fit")
     fitting.clean_up()

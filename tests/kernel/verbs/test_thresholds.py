@@ -125,3 +125,15 @@ def test_a_mask_of_another_size_is_skipped_and_named(check: Check, tmp_path: Pat
     assert found.images == {"good": 3, "defective": 2}
     assert [s.source for s in check.skipped] == ["test/spot/001.png"]
     assert "20 x 20 pixels, its image 40 x 40" in check.skipped[0].error
+
+
+def test_lines_by_hand_promise_nothing_and_last(check: Check, tmp_path: Path) -> None:
+    zones = check.calibrate(fail_above=0.02, review_above=0.01)
+    assert (zones.review_above, zones.fail_above, zones.pixel_above) == (0.01, 0.02, 0.01)
+    assert zones.basis.startswith("Chosen by hand") and "nothing is promised" in zones.basis
+    check.save(tmp_path / "other", why="by hand")
+    assert triscope.open(tmp_path / "other").card.promise["kind"] == "by hand"
+    with pytest.raises(UsageError, match=r"nothing beside them: got fail_above, false_reject"):
+        check.calibrate(fail_above=0.02, false_reject=0.1)
+    with pytest.raises(UsageError, match=r"review starts below fail: review_above=0\.3"):
+        check.calibrate(fail_above=0.2, review_above=0.3)

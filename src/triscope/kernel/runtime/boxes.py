@@ -28,6 +28,7 @@ class BoxesCheck(ImageCheck):
     """
 
     answers = "Boxes"
+    scores_are_probabilities = True
 
     def split(
         self, pieces: Sequence[Mapping[str, Any]], counts: Sequence[int]

@@ -22,6 +22,7 @@ from triscope.kernel.results import Heatmap, Zones
 from triscope.kernel.runtime.check import Check
 
 PROMISE = ("false_reject", "review")
+HAND = ("fail_above", "review_above")
 COST = ("cost_escape", "cost_reject", "cost_review", "prevalence")
 
 
@@ -38,6 +39,10 @@ def calibrate(
     """See :meth:`Check.calibrate`."""
     asked = {name: value for name, value in wishes.items() if value is not None}
     _must_fit(asked)
+    if "fail_above" in asked:
+        decision = by_hand(check, size, **asked)
+        check.card = check.card.with_(zones=decision.zones, promise=decision.promise)
+        return decision.zones
     samples = held_out(check) if data is None else of_own(check, data)
     measured = _Measured(check, samples, workers, progress)
     check.card = check.card.with_(**decide(measured, asked, confidence, size))
@@ -47,6 +52,44 @@ def calibrate(
         check.held = samples
     assert check.card.zones is not None
     return check.card.zones
+
+
+def by_hand(
+    check: Check,
+    size: RegionSize,
+    *,
+    fail_above: float,
+    review_above: float | None = None,
+    why: str = "Chosen by hand",
+) -> Decision:
+    """Lines that somebody names; they promise nothing, and the card says so.
+
+    The pixel threshold is the review line, where regions come from a heat map of the same scale.
+    """
+    review = fail_above if review_above is None else review_above
+    basis = (
+        f"{why}: a score above {fail_above:g} fails, above {review:g} goes to a person; nothing "
+        "is promised."
+    )
+    pixels = review if check.regions_by_promise else None
+    zones = Zones(
+        review, fail_above, pixels, size.area_px, size.length_px, size.width_px, basis=basis
+    )
+    wish = {"fail_above": fail_above, "review_above": review, "size": asdict(size)}
+    return Decision(zones, {"kind": "by hand", "basis": basis, "asked": wish})
+
+
+def calibrate_at_first(check: Check, progress: Progress | None = None, workers: int = 1) -> None:
+    """What ``fit`` does: the lowest promise that the held-out good parts allow.
+
+    Models of known defects answer probabilities; without good parts theirs fail from one half on.
+    """
+    held = check.held or ()
+    if any(sample.good or sample.label is None for sample in held):
+        check.calibrate(workers=workers, progress=progress)
+    elif check.scores_are_probabilities:
+        decision = by_hand(check, RegionSize(), fail_above=0.5, why="No good parts were held out")
+        check.card = check.card.with_(zones=decision.zones, promise=decision.promise)
 
 
 def calibrate_again(check: Check, progress: Progress | None = None) -> bool:
@@ -193,9 +236,20 @@ def of_own(check: Check, data: Any) -> Dataset:
 
 
 def _must_fit(asked: Mapping[str, Any]) -> None:
-    unknown = sorted(set(asked) - {*PROMISE, *COST})
+    unknown = sorted(set(asked) - {*PROMISE, *COST, *HAND})
     if unknown:
         raise TypeError(f"calibrate() has no argument {unknown[0]!r}")
+    if any(name in asked for name in HAND):
+        if set(asked) - {*HAND} or "fail_above" not in asked:
+            raise UsageError(
+                "lines by hand are fail_above and, if wanted, review_above, and nothing beside "
+                f"them: got {', '.join(sorted(asked))}."
+            )
+        if asked.get("review_above", asked["fail_above"]) > asked["fail_above"]:
+            raise UsageError(
+                f"review starts below fail: review_above={asked['review_above']:g}, "
+                f"fail_above={asked['fail_above']:g}."
+            )
     costs = [name for name in COST if name in asked]
     if costs and any(name in asked for name in PROMISE):
         raise UsageError("choose by promise (false_reject) or by cost, not by both.")

@@ -83,6 +83,9 @@ class Check(ABC):
     answers: ClassVar[str]
     rows_at_once: ClassVar[int] = 8
     regions_by_promise: ClassVar[bool] = False  # whether calibrate chooses the pixel threshold
+    scores_are_probabilities: ClassVar[bool] = (
+        False  # of known defects: 0.5 means something
+    )
 
     def __init__(
         self,
@@ -182,19 +185,22 @@ class Check(ABC):
         cost_reject: float | None = None,
         cost_review: float | None = None,
         prevalence: float | None = None,
+        fail_above: float | None = None,
+        review_above: float | None = None,
         size: RegionSize | None = None,
         mm_per_px: float | None = None,
         workers: int = 1,
         progress: Progress | None = None,
     ) -> Zones:
-        """Choose the thresholds, by promise or by cost; :meth:`save` makes them last.
+        """Choose the thresholds by promise, by cost or by hand; :meth:`save` makes them last.
 
         ``data`` are good parts (and defects) that the check has not met; without it the images
         that ``fit`` held out. By promise: at most ``false_reject`` of good parts fail and
         ``review`` more go to a person, with that ``confidence``; without a number the lowest
         promise that the good parts allow. By cost: ``cost_escape`` a missed defect,
         ``cost_reject`` a rejected good part, ``cost_review`` a look, ``prevalence`` of defects.
-        ``size`` is the least size of regions that matter.
+        By hand: ``fail_above`` and ``review_above``, which promise nothing. ``size`` is the least
+        size of regions that matter.
 
         Raises PromiseTooLow, LeakedData (training or test images), EmptyData.
         """
@@ -216,6 +222,8 @@ class Check(ABC):
             cost_reject=cost_reject,
             cost_review=cost_review,
             prevalence=prevalence,
+            fail_above=fail_above,
+            review_above=review_above,
         )
 
     def evaluate(

@@ -29,6 +29,7 @@ class LabelCheck(ImageCheck):
     """
 
     answers = "Label"
+    scores_are_probabilities = True
 
     def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
         """The most probable class; nothing is found where that is ``good``."""

@@ -32,6 +32,7 @@ class MasksCheck(ImageCheck):
     """
 
     answers = "Masks"
+    scores_are_probabilities = True
 
     def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
         """Regions of each class; a pixel is of its most probable class, if sure enough."""
