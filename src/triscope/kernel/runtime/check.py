@@ -83,9 +83,7 @@ class Check(ABC):
     answers: ClassVar[str]
     rows_at_once: ClassVar[int] = 8
     regions_by_promise: ClassVar[bool] = False  # whether calibrate chooses the pixel threshold
-    scores_are_probabilities: ClassVar[bool] = (
-        False  # of known defects: 0.5 means something
-    )
+    scores_are_probabilities: ClassVar[bool] = False  # of known defects: 0.5 means something
 
     def __init__(
         self,
