@@ -1,0 +1,95 @@
+"""The detectors that the DDN tables compare: trained once each, resumable, kept in .bench/ddn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import torch
+
+import triscope
+from benchmarks.data import DATA, MOBILENET, ROOT
+from triscope.kernel import catalogue, config
+from triscope.kernel.train import Plan, train
+
+HOME = ROOT / ".bench" / "ddn"
+STEPS = 3150  # 10 walks over the 1260 training images, 4 an update
+SHORT = 1260  # 4 walks: for the comparisons of parts
+
+
+@dataclass(frozen=True)
+class Run:
+    """One detector: its recipe with some settings changed."""
+
+    name: str
+    recipe: str
+    steps: int = STEPS
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> str:
+        """The model of the recipe."""
+        return self.recipe.partition("-")[0]
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return HOME / self.name
+
+    def settings(self) -> Any:
+        """The settings with the weights of the backbone."""
+        import tomllib
+
+        path = catalogue.recipe(self.recipe)
+        assert path is not None
+        values = tomllib.loads(path.read_text())
+        values |= {"weights": str(MOBILENET), "steps": self.steps, **self.changes}
+        return config.build(catalogue.settings_class(self.model), values)
+
+
+MAIN = (
+    Run("ddn", "ddn-cpu"),
+    Run("faster_rcnn", "faster_rcnn-cpu"),
+    Run("hypernet", "hypernet-cpu"),
+)
+LEVELS = tuple(
+    Run(f"levels_{''.join(map(str, levels))}", "ddn-cpu", SHORT, {"levels": levels})
+    for levels in ((5,), (4, 5), (3, 4, 5), (2, 3, 4), (2, 3, 4, 5))
+)
+PLACEMENTS = tuple(
+    Run(f"placed_{place}", "ddn-cpu", SHORT, {"placement": place}) for place in ("after", "hyper")
+)
+RUNS = {run.name: run for run in (*MAIN, *LEVELS, *PLACEMENTS)}
+
+
+def trained(run: Run) -> Any:
+    """The detector of this run, trained now or taken from its folder; goes on where it stopped."""
+    from safetensors.torch import load_file, save_file
+
+    data = triscope.data(DATA / "neu_det")
+    model = catalogue.load(run.model)(run.settings())
+    model.begin(data)
+    weights = run.folder / "weights.safetensors"
+    if not weights.is_file():
+        torch.set_num_threads(1)
+        start = process_time()
+        batches = model.batches(data.split("train"), "train", 0)
+        plan = Plan.of(model.settings, accelerator="cpu", checkpoint_every=100)
+        report = train(model, batches, plan, run.folder, _told(run, plan.steps))
+        save_file(model.weights(), weights)
+        spent = {"cpu_s": process_time() - start, "steps": report.steps - report.resumed_at}
+        (run.folder / "spent.json").write_text(json.dumps(spent))
+    model.restore(load_file(weights))
+    return model
+
+
+def _told(run: Run, steps: int) -> Any:
+    def tell(step: int, total: int, losses: Any) -> None:
+        if step % 50 == 0:
+            parts = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+            print(f"{run.name}: {step} of {total}: {parts}", flush=True)
+
+    return tell
