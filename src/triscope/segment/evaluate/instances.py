@@ -6,7 +6,7 @@ Each box is a prompt; then once more with the box and the most confident mask, a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Detection:
 def evaluate_instances(
     predictor: Prompted,
     cases: Iterable[Case],
-    detections: dict[str, Sequence[Detection]] | None = None,
+    detections: Mapping[str, Sequence[Detection]] | None = None,
 ) -> dict[str, Any]:
     """AP of the masks of given boxes; without ``detections`` the true boxes are the prompts."""
     precision, boxes = Precision(), 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,39 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triscope.errors import EmptyData
-from triscope.kernel.config import require
 from triscope.kernel.train import Plan, Report, train
 from triscope.segment.evaluate.cases import Case
 from triscope.segment.frame import Frame, as_rgb
 from triscope.segment.models.sam import Sam
 from triscope.segment.training.lora import add_lora, merge_lora
+from triscope.segment.training.settings import Part, Settings
 from triscope.segment.training.task import PromptableTask, Recipe
-
-Part = Literal["decoder", "lora", "full"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a network is fine-tuned on own masks."""
-
-    part: Part = "decoder"  # what learns: decoder, lora (small additions to the encoder), full
-    steps: int = 200  # updates of the weights
-    batch: int = 2  # images a step
-    masks: int = 4  # masks an image; drawn again where there are fewer
-    learning_rate: float = 1e-4  # the highest of the schedule
-    rank: int = 4  # of the additions of lora
-    clicks: int = 2  # correcting clicks after the first prompt; 8 is published
-    rounds_without: int = 1  # rounds that only bring the mask back; 2 is published
-    seed: int = 0  # of the order of the images and of the prompts
-
-    def __post_init__(self) -> None:
-        counts = ("steps", "batch", "masks", "rank")
-        require(
-            self,
-            part=(self.part in ("decoder", "lora", "full"), "decoder, lora or full"),
-            learning_rate=(self.learning_rate > 0, "a number above 0"),
-            **{name: (getattr(self, name) >= 1, "1 or more") for name in counts},
-        )
 
 
 class FineTuning(PromptableTask):

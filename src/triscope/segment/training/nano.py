@@ -48,6 +48,21 @@ def _plan(steps: int, batch: int, rate: float, seed: int, schedule: Schedule) ->
     )  # fmt: skip
 
 
+def train_nano(
+    folder: Path,
+    progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
+    seed: int = 0,
+) -> tuple[Sam, Report]:
+    """All stages, one after the other; each begins with the weights of the one before."""
+    network: Sam | None = None
+    report: Report | None = None
+    for number, stage in enumerate(stages(seed)):
+        weights = None if network is None else dict(network.state_dict())
+        network, report = run_stage(stage, weights, folder / stage.name, progress, number)
+    assert network is not None and report is not None
+    return network, report
+
+
 def run_stage(
     stage: Stage,
     weights: Mapping[str, Tensor] | None,

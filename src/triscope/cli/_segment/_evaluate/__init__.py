@@ -1,0 +1,1 @@
+"""The commands of `triscope segment evaluate`, a file each."""
