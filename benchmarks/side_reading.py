@@ -1,6 +1,7 @@
 """One side of ``bench_reading``: ``python -m benchmarks.side_reading WHO TASK``.
 
-WHO is ``triscope`` or ``torchvision``; TASK is ``read`` (files of mvtec_bottle to float planes of
+WHO is ``triscope``, ``torchvision`` (bytes are resized) or ``floats`` (Pillow, then floats are
+resized, as anomalib 2.7 reads); TASK is ``read`` (files of mvtec_bottle to float planes of
 256 x 256) or ``augment`` (mirror, affine, light on the images of neu_det with their boxes).
 """
 
@@ -47,7 +48,10 @@ def reading(who: str) -> Any:
         means = []
         for path in paths:
             picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
-            small = F.resize(v2.ToImage()(picture), [SIDE_PX, SIDE_PX], antialias=True)
+            image = v2.ToImage()(picture)
+            if who == "floats":
+                image = F.to_dtype(image, dtype=_float(), scale=True)
+            small = F.resize(image, [SIDE_PX, SIDE_PX], antialias=True)
             means.append(float(F.to_dtype(small, dtype=_float(), scale=True).mean()))
         return len(paths), float(np.mean(means))
 
@@ -106,7 +110,7 @@ if __name__ == "__main__":
     import cv2
 
     cv2.setNumThreads(1)
-    if sys.argv[1] == "torchvision":
+    if sys.argv[1] != "triscope":
         import torch
 
         torch.set_num_threads(1)
