@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from triscope.errors import BadSettings
-from triscope.surface.memory import BLOCK, Memory, spread
+from triscope.surface.coreset import farthest_first
+from triscope.surface.memory import BLOCK, Memory
 
 
 def patches(images: int, n: int = 50, dims: int = 4, seed: int = 0) -> Tensor:
@@ -91,7 +92,15 @@ def test_a_ceiling_that_holds_nothing_is_refused() -> None:
         memory.restore(full.state())
 
 
-def test_spread_is_one_over_the_standard_deviation() -> None:
-    rows = patches(1, 1000, 3)[0] * torch.tensor([1.0, 10.0, 0.0])
-    changed = rows @ spread(rows)
-    assert torch.allclose(changed.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-4)
+def test_the_bank_is_chosen_farthest_first_and_lasts_until_something_changes() -> None:
+    memory, given = small(), patches(4)
+    memory.add(given, torch.arange(4))
+    memory.choose(10, reserve=3)
+    rows = given.half().flatten(0, 1)
+    assert torch.equal(memory.bank, rows[farthest_first(rows, 10)])
+    assert 30 <= memory.held <= 40
+    before = memory.bank
+    memory.choose(12, reserve=3)
+    assert memory.bank is before
+    memory.forget(torch.tensor([2]))
+    assert not len(memory.bank)

@@ -50,10 +50,10 @@ def test_bank_heat_and_score_are_the_papers(settings: dict[str, Any]) -> None:
     model = fitted(4, keep=0.05, **settings)
     good = features(model, textures(4)).reshape(-1, model.patches.dims)
     stored = good.astype(np.float16).astype(np.float64)
-    bank = stored[plain(stored, len(model.bank))[0]]
-    same = (np.abs(model.bank.double().numpy()[:, None] - bank[None]).max(2) < 2e-2).any(1)
+    bank = stored[plain(stored, len(model.memory.bank))[0]]
+    same = (np.abs(model.memory.bank.double().numpy()[:, None] - bank[None]).max(2) < 2e-2).any(1)
     assert same.mean() > 0.9  # a tie may fall the other way by rounding
-    bank = model.bank.double().numpy()
+    bank = model.memory.bank.double().numpy()
 
     images = damaged(textures(3, seed=5))
     heat, scores = answers(model.graph(), images)
@@ -90,7 +90,7 @@ def test_only_the_largest_distance_counts_with_one_neighbour() -> None:
 
 def test_batches_do_not_change_the_fit_and_the_same_fit_gives_the_same() -> None:
     one, two, again = fitted(batch=12), fitted(batch=5), fitted(batch=5)
-    assert torch.equal(two.bank, again.bank)
+    assert torch.equal(two.memory.bank, again.memory.bank)
     images = damaged(textures(2, seed=1))
     for a, b in zip(answers(one.graph(), images), answers(two.graph(), images), strict=True):
         assert np.allclose(a, b, rtol=1e-2)
@@ -107,7 +107,7 @@ def test_forgetting_equals_a_fit_without_the_images() -> None:
     for i in (i for i in range(12) if i not in (3, 8)):
         other.watch(images[i : i + 1], torch.tensor([i]))
     other.settle()
-    assert not model.memory.condensed and torch.equal(model.bank, other.bank)
+    assert not model.memory.condensed and torch.equal(model.memory.bank, other.memory.bank)
 
 
 def test_learning_goes_on_after_settling_and_after_restoring() -> None:
@@ -128,7 +128,7 @@ def test_learning_goes_on_after_settling_and_after_restoring() -> None:
 
 def test_the_bank_is_bounded() -> None:
     model = fitted(6, keep=0.5, rows=20)
-    assert model.bank.shape[0] == 20 and model.memory.held <= 20 * 8 + 20
+    assert model.memory.bank.shape[0] == 20 and model.memory.held <= 20 * 8 + 20
     memory = Memory(model.patches.dims, 10**6)
     assert memory.capacity * (2 * memory.dims + 40) <= 1e6
 

@@ -22,12 +22,15 @@ class Memory:
 
     All rows are kept while they fit, so that a choice among them is exact and forgetting an image
     equals never having seen it. A full memory is condensed: in blocks that mix rows of all images,
-    the farthest-first eighth stays. ``condensed`` tells whether that happened. With ``even``
-    distances are taken after each channel was brought to the same spread.
+    the farthest-first eighth stays. ``condensed`` tells whether that happened.
+
+    ``bank`` holds the rows that ``choose`` chose, and none after what is held has changed.
     """
 
-    def __init__(self, dims: int, ceiling: int, even: bool = False) -> None:
-        self.dims, self.even = dims, even
+    grows = ("rows", "owners", "seen", "bank")
+
+    def __init__(self, dims: int, ceiling: int) -> None:
+        self.dims = dims
         row_bytes = 2 * dims + 40  # the row, its image, and what a coreset search adds to it
         self.capacity = max(0, ceiling) // row_bytes
         if self.capacity < BLOCK:
@@ -39,6 +42,7 @@ class Memory:
         self.held = 0
         self.seen: dict[int, int] = {}  # image -> how many of its patches were watched
         self.condensed = False
+        self.bank = torch.empty(0, dims, dtype=torch.float16)
         # Memory that is not touched yet costs nothing: the ceiling is only reached when needed.
         self._rows = torch.empty(self.capacity, dims, dtype=torch.float16)
         self._owners = torch.empty(self.capacity, dtype=torch.int32)
@@ -60,6 +64,7 @@ class Memory:
 
     def add(self, patches: Tensor, ids: Tensor) -> None:
         """Patches (b, n, dims) of the images ``ids`` (b,)."""
+        self.bank = self.bank[:0]
         patches = patches.clamp(-LARGEST, LARGEST).half()
         for image, name in zip(patches, ids.tolist(), strict=True):
             for part in torch.split(image, BLOCK // 2):
@@ -77,6 +82,7 @@ class Memory:
         """Drop all rows of these images; ids that were never seen are no fault."""
         for name in ids.tolist():
             self.seen.pop(name, None)
+        self.bank = self.bank[:0]
         self.keep(~torch.isin(self.owners, ids.to(torch.int32)))
 
     def keep(self, kept: Tensor) -> None:
@@ -94,6 +100,17 @@ class Memory:
                 done += count
         self.held = left
 
+    def choose(self, count: int, reserve: float) -> None:
+        """Choose ``count`` rows as the bank, farthest first; ``reserve`` times as many stay held.
+
+        Without a change since the last choice, nothing happens.
+        """
+        if len(self.bank):
+            return
+        chosen = farthest_first(self.rows, count)
+        self.bank = self.rows[chosen]
+        self.condense(math.ceil(reserve * len(chosen)), besides=chosen)
+
     def condense(self, count: int, besides: Tensor | None = None) -> None:
         """Keep about ``count`` rows, farthest first within blocks, and the rows ``besides``."""
         if count >= self.held:
@@ -102,8 +119,7 @@ class Memory:
         blocks = math.ceil(self.held / BLOCK)
         for block in range(blocks):
             rows = self.rows[block::blocks]
-            share = math.ceil(len(rows) * count / self.held)
-            best = farthest_first(rows, share, spread(rows) if self.even else None)
+            best = farthest_first(rows, math.ceil(len(rows) * count / self.held))
             kept[block + blocks * best] = True
         if besides is not None:
             kept[besides] = True
@@ -118,6 +134,7 @@ class Memory:
             "owners": self.owners.clone(),
             "seen": torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2),
             "condensed": torch.tensor(self.condensed),
+            "bank": self.bank.clone(),
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -132,12 +149,4 @@ class Memory:
         self._rows[: self.held], self._owners[: self.held] = rows, state["owners"]
         self.seen = {int(name): int(count) for name, count in state["seen"]}
         self.condensed = bool(state["condensed"])
-
-
-def spread(rows: Tensor) -> Tensor:
-    """Diagonal matrix (d, d) that brings each channel to a spread of 1; constant ones to 0."""
-    parts = [part.float() for part in torch.split(rows, BLOCK)]
-    mean = torch.stack([part.sum(0) for part in parts]).sum(0) / max(1, len(rows))
-    squares = [(part - mean).square().sum(0) for part in parts]
-    scale = (torch.stack(squares).sum(0) / max(1, len(rows))).sqrt()
-    return torch.diag(torch.where(scale > 1e-6 * scale.max(), 1 / scale.clamp_min(1e-12), 0.0))
+        self.bank = state["bank"].clone()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from triscope.errors import WeightsMismatch
 from triscope.kernel.nn.tap import Tap
 from triscope.surface.models._distillation import resized
 
@@ -49,6 +51,61 @@ class Patches(nn.Module):
 def rows_of(features: Float[Tensor, "b d i j"]) -> Float[Tensor, "b n d"]:
     """One row a place, places row by row."""
     return features.flatten(2).transpose(1, 2)
+
+
+def places_of(patches: Patches, size: int) -> tuple[int, int]:
+    """Places down and across that images of this side have."""
+    with torch.no_grad():
+        i, j = patches(torch.zeros(1, 3, size, size)).shape[-2:]
+    return int(i), int(j)
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """What a model has watched, as tensors and back; ``grows`` have any number of rows."""
+
+    @property
+    def grows(self) -> tuple[str, ...]: ...
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def restore(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+def weights_of(patches: Patches, **parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of the backbone and of named parts, each with its part's name in front."""
+    named = {"patches": patches.state_dict(), **parts}
+    return {
+        f"{part}.{key}": value.detach().clone()
+        for part, tensors in named.items()
+        for key, value in tensors.items()
+    }
+
+
+def restore_parts(
+    name: str, weights: Mapping[str, Tensor], patches: Patches, **parts: Remembers
+) -> None:
+    """Put the result of ``weights_of`` back; WeightsMismatch names the first keys that differ."""
+    own = weights_of(patches, **{part: memory.state() for part, memory in parts.items()})
+    grows = {f"{part}.{key}" for part, memory in parts.items() for key in memory.grows}
+    wrong = sorted(own.keys() ^ weights.keys())
+    for key in own.keys() & weights.keys():
+        start = 1 if key in grows else 0
+        if own[key].shape[start:] != weights[key].shape[start:]:
+            wrong.append(key)
+    if wrong:
+        raise WeightsMismatch(
+            f"these weights are not of this {name}: {len(wrong)} keys or shapes differ, first "
+            f"{', '.join(wrong[:3])}. Build the model with the settings that it was saved with."
+        )
+
+    def of(part: str) -> dict[str, Tensor]:
+        front = f"{part}."
+        return {k.removeprefix(front): v for k, v in weights.items() if k.startswith(front)}
+
+    patches.load_state_dict(of("patches"))
+    for part, memory in parts.items():
+        memory.restore(of(part))
 
 
 class Enlarged(nn.Module):

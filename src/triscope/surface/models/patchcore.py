@@ -15,13 +15,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from triscope.errors import NotFitted, WeightsMismatch
+from triscope.errors import NotFitted
 from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
 from triscope.kernel.nn.tap import tap
-from triscope.surface.coreset import farthest_first
 from triscope.surface.memory import PROGRAM, Memory
-from triscope.surface.models._patches import Enlarged, Patches, rows_of, views
+from triscope.surface.models._patches import (
+    Enlarged,
+    Patches,
+    places_of,
+    restore_parts,
+    rows_of,
+    views,
+    weights_of,
+)
 
 TABLE = 1 << 22  # distances that the graph holds at a time for one image
 
@@ -72,68 +79,37 @@ class PatchCore:
             tap(s.backbone, s.weights, s.layers), reach=3, dims=s.dims, seed=s.seed
         )
         self.memory = Memory(self.patches.dims, s.memory - PROGRAM)
-        self.bank: Tensor | None = None  # (m, d) float16
 
     @torch.no_grad()
     def watch(self, images: Float[Tensor, "b 3 h w"], ids: Int[Tensor, "b"]) -> None:
         """Remember the patches of good images, and of their turned and tinted views."""
         for seen in views(images, self.settings.rotations, self.settings.colour):
             self.memory.add(rows_of(self.patches(seen)), ids)
-        self.bank = None
 
     def settle(self) -> None:
         """Choose the bank from what was watched, farthest first (algorithm 1)."""
-        if self.bank is not None:
-            return
         if not self.memory.held:
             raise NotFitted("patchcore has watched no images: watch() good images first.")
-        count = max(1, math.ceil(self.settings.keep * self.memory.total))
-        if self.settings.rows:
-            count = min(count, self.settings.rows)
-        chosen = farthest_first(self.memory.rows, count)
-        self.bank = self.memory.rows[chosen]
-        self.memory.condense(math.ceil(self.settings.reserve * len(chosen)), besides=chosen)
+        count = math.ceil(self.settings.keep * self.memory.total)
+        self.memory.choose(min(count, self.settings.rows or count), self.settings.reserve)
 
     def forget(self, ids: Int[Tensor, "k"]) -> None:
         """Drop all patches of these images; ``settle`` chooses the bank anew from the others."""
         self.memory.forget(ids)
-        self.bank = None
 
     def graph(self) -> nn.Module:
         """Images in, heat map and score out; NotFitted before settle()."""
-        if self.bank is None:
+        if not len(self.memory.bank):
             raise NotFitted("patchcore has no bank yet: call fit() with good images first.")
-        return _Graph(self.patches, self.bank, self.settings).eval()
+        return _Graph(self.patches, self.memory.bank, self.settings).eval()
 
     def weights(self) -> dict[str, Tensor]:
         """The backbone, the bank and the memory that later learning goes on from."""
-        bank = {} if self.bank is None else {"bank": self.bank.clone()}
-        backbone = {f"patches.{k}": v.clone() for k, v in self.patches.state_dict().items()}
-        memory = {f"memory.{k}": v for k, v in self.memory.state().items()}
-        return {**backbone, **memory, **bank}
+        return weights_of(self.patches, memory=self.memory.state())
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Put the result of ``weights`` back."""
-        own = {f"patches.{k}": v.shape for k, v in self.patches.state_dict().items()}
-        own |= {f"memory.{k}": v.shape for k, v in self.memory.state().items()}
-        wrong = sorted(own.keys() ^ (weights.keys() - {"bank"}))
-        wrong += [
-            k for k in own if k in weights and own[k][1:] != weights[k].shape[1:]
-        ]  # the rows of the memory are of any number
-        if wrong:
-            raise WeightsMismatch(
-                f"these weights are not of this patchcore: {len(wrong)} keys or shapes differ, "
-                f"first {', '.join(wrong[:3])}. Build the model with the settings that it was "
-                "saved with."
-            )
-        parts = {k.removeprefix("patches."): v for k, v in weights.items() if k in own}
-        self.patches.load_state_dict(
-            {k: v for k, v in parts.items() if not k.startswith("memory.")}
-        )
-        self.memory.restore(
-            {k.removeprefix("memory."): v for k, v in weights.items() if k.startswith("memory.")}
-        )
-        self.bank = weights["bank"].clone() if "bank" in weights else None
+        restore_parts("patchcore", weights, self.patches, memory=self.memory)
 
 
 class _Graph(nn.Module):
@@ -142,8 +118,7 @@ class _Graph(nn.Module):
     def __init__(self, patches: Patches, bank: Float[Tensor, "m d"], settings: Settings) -> None:
         super().__init__()
         self.patches = patches
-        with torch.no_grad():
-            places = patches(torch.zeros(1, 3, settings.size, settings.size)).shape[-2:]
+        places = places_of(patches, settings.size)
         self.nearest = Nearest(bank, math.prod(places))
         self.enlarged = Enlarged(places, (settings.size,) * 2, settings.sigma)
         self.neighbours = min(settings.neighbours, len(bank))
