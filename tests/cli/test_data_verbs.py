@@ -44,6 +44,18 @@ def test_show_tells_what_was_recognised(parts: Path) -> None:
     assert found["sizes"] == [{"h": 12, "w": 16, "images": 13}]
 
 
+def test_show_of_boxes_and_of_a_plain_folder(parts: Path, tmp_path: Path) -> None:
+    run("data", "convert", parts, tmp_path / "boxes", "--to", "coco")
+    answer = run("data", "show", tmp_path / "boxes")
+    assert "class   boxes" in answer.out
+    assert "masks       2" in answer.out
+    write(parts / "train" / "good" / "large.png", np.zeros((40, 50, 3), np.uint8))
+    plain = run("data", "show", parts / "train")
+    assert "2 sizes from 16 x 12 to 50 x 40 px, most often 16 x 12 (10 images)" in plain.out
+    named = run("data", "show", parts / "train" / "good")
+    assert "a fit takes all of these images as good" in named.out
+
+
 def test_show_leaves_with_1_when_an_image_cannot_be_read(parts: Path) -> None:
     (parts / "train/good/broken.png").write_text("x")
     answer = run("data", "show", parts)
