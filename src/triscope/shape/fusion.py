@@ -31,6 +31,7 @@ class Settings:
     pixels: float = 1.0  # most distance after the way to a source and back, in depth map pixels
     relative: float = 0.01  # most relative difference of depth
     views: int = 3  # least number of views that agree, the reference counted
+    border: int = 0  # pixels this near to a jump of depth, or to unknown depth, are left out
     once: bool = True  # a surface that several views saw becomes points once
 
     def __post_init__(self) -> None:
@@ -41,6 +42,7 @@ class Settings:
             pixels=(self.pixels > 0, "a number above 0"),
             relative=(self.relative > 0, "a number above 0"),
             views=(self.views >= 1, "1 or more"),
+            border=(self.border >= 0, "0 or more"),
         )
 
 
@@ -108,6 +110,7 @@ def fuse(
         others = {j: v for j in sources.get(i, ()) if (v := views[j]) is not None}
         found = agreement(view, others, settings)
         sure = view.depth.known & (view.depth.confidence >= settings.probability)
+        sure &= away_from_jumps(view.depth.values, settings)
         keep = sure & (found.views >= settings.views)
         lost += [view.depth.values.size, (~sure).sum(), (sure & ~keep).sum()]
         if settings.once:
@@ -124,6 +127,20 @@ def fuse(
             f"{settings.views}. Check the depth range first, then the poses."
         )
     return cloud
+
+
+def away_from_jumps(depth: NDArray[np.float32], settings: Settings) -> Bools:
+    """Where no jump of depth and no unknown pixel lies within ``border`` pixels."""
+    if not settings.border:
+        return np.ones(depth.shape, bool)
+    import cv2
+
+    square = np.ones((3, 3), np.uint8)
+    low, high = cv2.erode(depth, square), cv2.dilate(depth, square)
+    jump = (low <= 0) | (high > low * (1 + 5 * settings.relative))
+    side = 2 * settings.border - 1  # the jump itself is found a pixel away already
+    near = cv2.dilate(jump.astype(np.uint8), np.ones((side, side), np.uint8))
+    return np.asarray(near == 0)
 
 
 def joined(parts: Sequence[Cloud]) -> Cloud:
