@@ -53,6 +53,19 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def timed(answer: Callable[[str], object], files: list[str], warm: int = 3) -> dict[str, float]:
+    """Mean CPU and median wall milliseconds a file, after some that do not count."""
+    for file in files[:warm]:
+        answer(file)
+    walls, cpu = [], time.process_time()
+    for file in files:
+        start = time.perf_counter()
+        answer(file)
+        walls.append(time.perf_counter() - start)
+    each = (time.process_time() - cpu) / len(files)
+    return {"cpu_ms": 1000 * each, "wall_ms": 1000 * statistics.median(walls)}
+
+
 @dataclass(frozen=True)
 class Run:
     """What a child printed (its last line, JSON), and what it used in all."""

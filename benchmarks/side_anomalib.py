@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from benchmarks.cases import figures
 from benchmarks.data import MOBILENET, items
-from benchmarks.measure import clock, peak_mb
+from benchmarks.measure import clock, peak_mb, timed
 from triscope.kernel.data import read_image, to_input
 
 SIZE, BATCH, LAYERS = 256, 8, (2, 3)  # strides 8 and 16, as ours
@@ -95,33 +95,75 @@ def fitted(folder: Path) -> PatchcoreModel:
 
 
 def export(folder: Path) -> dict[str, Any]:
-    """What ``Patchcore.to_onnx`` and ``to_openvino`` write, pre-processing inside."""
+    """What ``Patchcore.to_onnx`` and ``to_openvino`` write for one size, normalisation inside."""
     from anomalib.models import Patchcore
     from anomalib.pre_processing import PreProcessor
-    from torchvision.transforms.v2 import Compose, Normalize, Resize
+    from torchvision.transforms.v2 import Compose, Normalize
 
     half = [0.5, 0.5, 0.5]
-    steps = Compose([Resize((SIZE, SIZE), antialias=True), Normalize(half, half)])
     whole = Patchcore(
         backbone="mobilenetv2_100",
         layers=LAYERS,
         pre_trained=False,
-        pre_processor=PreProcessor(transform=steps),
+        pre_processor=PreProcessor(transform=Compose([Normalize(half, half)])),
         evaluator=False,
         visualizer=False,
     )
     whole.model = fitted(folder)
     whole.eval()
     with torch.no_grad():
-        onnx = whole.to_onnx(folder)
-        openvino = whole.to_openvino(folder)
+        onnx = whole.to_onnx(folder, input_size=(SIZE, SIZE), opset_version=18)
+        openvino = whole.to_openvino(
+            folder, input_size=(SIZE, SIZE), onnx_kwargs={"opset_version": 18}
+        )
     return {"onnx": str(onnx), "openvino": str(openvino)}
 
 
 def inspect(dataset: str, folder: Path, form: str) -> dict[str, Any]:
-    """Median CPU seconds an image, from the file to score and map."""
-    del dataset, folder, form, time
-    raise NotImplementedError
+    """CPU and wall seconds an image, from the file to score, label and map."""
+    if form == "openvino":
+        answer = with_openvino(folder / "weights" / "openvino" / "model.xml")
+    elif form == "onnx":
+        answer = with_onnx(folder / "weights" / "onnx" / "model.onnx")
+    else:
+        answer = with_torch(folder)
+    files = [item.image for item in items(dataset, "test")]
+
+    def whole(file: str) -> None:
+        answer(to_input(read_image(file), (SIZE, SIZE))[None])
+
+    return {**timed(whole, files), "peak_mb": peak_mb()}
+
+
+def with_openvino(path: Path) -> Callable[[NDArray[np.float32]], Any]:
+    """anomalib's own inferencer, one thread."""
+    from anomalib.deploy import OpenVINOInferencer
+
+    config = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    inferencer = OpenVINOInferencer(path, device="CPU", config=config)
+    return lambda images: inferencer.model({inferencer.input_blob.any_name: images})
+
+
+def with_onnx(path: Path) -> Callable[[NDArray[np.float32]], Any]:
+    """The exported graph in ONNX Runtime, one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})
+
+
+def with_torch(folder: Path) -> Callable[[NDArray[np.float32]], Any]:
+    """The network as it was fitted."""
+    model = fitted(folder)
+
+    def answer(images: NDArray[np.float32]) -> Any:
+        with torch.no_grad():
+            return model(torch.from_numpy(images) * 2 - 1)
+
+    return answer
 
 
 if __name__ == "__main__":
