@@ -73,7 +73,7 @@ def section(found: dict[str, dict[str, list[Run]]]) -> page.Section:
         "Inspecting one image",
         "From the JPEG file of a test image to the verdict with regions and heat map; the checks "
         f"of the fit above ({100 * KEEP:g} % coreset, 256 × 256), one thread. anomalib's graphs "
-        "are exported for the one size, and get images through our reader, which is the faster one.",
+        "are exported for the one size, and get images through our reader: the faster way.",
         ("", "CPU ms", "wall ms", "against anomalib's fastest", "peak memory"),
         rows,
         "python -m benchmarks.bench_inspect",

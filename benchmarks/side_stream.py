@@ -29,9 +29,7 @@ def main(images: str, ceiling: str, backbone: str) -> None:
         for _ in parts(int(images)):
             pass
     with clock() as used:
-        triscope.fit(
-            "patchcore", parts(int(images)), settings, calibrate=0, memory=f"{ceiling}MB"
-        )
+        triscope.fit("patchcore", parts(int(images)), settings, calibrate=0, memory=f"{ceiling}MB")
     found = {"cpu_s": used.cpu_s - painting.cpu_s, "peak_mb": peak_mb()}
     print(json.dumps({**found, "before_mb": painting.peak_mb}))
 

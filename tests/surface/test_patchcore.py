@@ -225,5 +225,5 @@ def test_messages() -> None:
         model.settle()
     with pytest.raises(BadSettings, match=r"keep=0.0: expected a share in \(0, 1\]"):
         Settings(keep=0.0)
-    with pytest.raises(BadSettings, match="memory=100: expected more than 512000000 bytes"):
+    with pytest.raises(BadSettings, match="memory=100: expected more than 900000000 bytes"):
         Settings(memory=100)

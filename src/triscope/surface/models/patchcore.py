@@ -44,7 +44,7 @@ class Settings:
     dims: int = 0  # random projection of the patch features to so many numbers; 0: none
     keep: float = 0.01  # share of the patches that the bank keeps (paper: 0.01 to 0.25)
     rows: int = 16384  # patches in the bank at most, whatever keep says; 0: no limit
-    memory: int = 1_000_000_000  # bytes that the fit may hold, 512 MB of them the program's
+    memory: int = 1_500_000_000  # bytes that the fit may hold, 900 MB of them the program's
     reserve: float = 8.0  # patches kept for later learning and forgetting, in banks
     neighbours: int = 9  # of the nearest patch, that re-weight the score (eq. 7); 1: no weight
     sigma: float = 4.0  # of the Gaussian blur of the heat map, in pixels; 0: none
