@@ -27,9 +27,7 @@ def main(dataset: str, model: str, backbone: str, folder: str) -> None:
     from triscope.errors import PromiseTooLow
 
     torch.set_num_threads(1)
-    settings: dict[str, Any] = {}
-    if backbone != "own":
-        settings["backbone"] = backbone
+    settings: dict[str, Any] = {"backbone": backbone}
     if backbone.startswith("mobilenet"):
         settings["weights"] = str(MOBILENET)
     files = [item.image for item in items(dataset, "train")]
