@@ -53,8 +53,8 @@ def section(found: dict[str, tuple[list[Run], Run]]) -> page.Section:
         "MobileNetV2 of `weights/mobilenetv2_100_tf_imagenet.safetensors`, strides 8 and 16, "
         f"images of 256 × 256, {100 * KEEP:g} % of the patches kept, nothing held out; from the "
         "list of files to a model that answers. anomalib runs without its engine, which is the "
-        "faster way, and reads through our reader. Figures on the test images, all by our metrics at "
-        "the size of the captures. Of `magnetic_tile` two thirds of the free tiles are for "
+        "faster way, and reads through our reader. Figures on the test images, all by our metrics "
+        "at the size of the captures. Of `magnetic_tile` two thirds of the free tiles are for "
         "training, one third and all defective ones are the test.",
         ("", "CPU s", "faster", "peak memory", "image AUROC", "pixel AUROC", "AUPRO 0.3"),
         rows,
