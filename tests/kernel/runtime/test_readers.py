@@ -10,6 +10,7 @@ from tiny_checks import SIZE, tiny_check
 
 import triscope
 from triscope.errors import CheckTooNew
+from triscope.kernel.data import BoxLabel, Sample
 from triscope.kernel.results import Inspection, Zones
 
 
@@ -80,6 +81,20 @@ def test_boxes_below_the_threshold_are_no_findings(tmp_path: Path) -> None:
     assert found.verdict.outcome == "review"
 
 
+def test_a_part_that_passes_has_no_boxes_but_metrics_see_them(tmp_path: Path) -> None:
+    folder = tiny_check(tmp_path / "c", "Boxes", classes=("scratch", "dent"), zones=Zones(0.9, 0.9))
+    check = triscope.open(folder)
+    image = np.full((*SIZE, 3), 128, np.uint8)
+    found = check.inspect(image)
+    assert found.verdict.outcome == "pass" and found.findings == ()
+    sample = Sample(image, "one", "dent", boxes=(BoxLabel("dent", (16, 16, 32, 32)),))
+    clean = Sample(np.zeros((*SIZE, 3), np.uint8), "two", "good")
+    known = check.evaluate([sample, clean], draws=10).known
+    assert known is not None and known["map_50"] == 1.0
+    reading = check.reading(check.prepare(sample))
+    assert [f.label for f in reading.candidates] == ["scratch", "dent"]
+
+
 def test_boxes_of_many_captures_and_windows_stay_with_their_capture(tmp_path: Path) -> None:
     folder = tiny_check(tmp_path / "c", "Boxes", classes=("scratch", "dent"), tile=32)
     check = triscope.open(folder)
@@ -121,6 +136,8 @@ def test_the_class_is_the_most_probable_and_its_map_is_the_evidence(tmp_path: Pa
     good[..., 0] = 255
     assert check.inspect(good).findings == ()
     assert check.inspect(good).verdict.outcome == "pass"
+    check.card = check.card.with_(zones=Zones(0.9, 0.95))
+    assert check.inspect(image).verdict.outcome == "pass" and check.inspect(image).findings == ()
 
 
 def test_classes_without_good_are_all_findings(tmp_path: Path) -> None:

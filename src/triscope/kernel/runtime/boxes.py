@@ -24,7 +24,8 @@ SAME = 0.6  # boxes of a class that share so much of the smaller one are one fin
 class BoxesCheck(ImageCheck):
     """Known defects, each with its box; the score of a capture is that of its best box.
 
-    Boxes below ``zones.pixel_above``, where it is set, are not findings.
+    Findings are the boxes above ``zones.pixel_above``, or above the review line where that is not
+    set, so that a part that passes has none; what the graph saw below it are candidates.
     """
 
     answers = "Boxes"
@@ -60,13 +61,10 @@ class BoxesCheck(ImageCheck):
         order = np.argsort(-scores, kind="stable")
         if len(windows) > 1:
             order = distinct(boxes, labels, order)
-        findings = [
-            self._finding(boxes[i], float(scores[i]), int(labels[i]))
-            for i in order
-            if self._counts(float(scores[i]))
-        ]
+        seen = [self._finding(boxes[i], float(scores[i]), int(labels[i])) for i in order]
+        findings = tuple(finding for finding in seen if self._counts(finding.score))
         best = float(scores.max()) if len(scores) else 0.0
-        return Reading(best, tuple(findings))
+        return Reading(best, findings, candidates=tuple(seen))
 
     def examiner(self) -> BoxesExaminer:
         """Average precision of the boxes."""
@@ -74,7 +72,9 @@ class BoxesCheck(ImageCheck):
 
     def _counts(self, score: float) -> bool:
         zones = self.card.zones
-        return zones is None or zones.pixel_above is None or score > zones.pixel_above
+        if zones is None:
+            return True
+        return score > (zones.review_above if zones.pixel_above is None else zones.pixel_above)
 
     def _finding(self, box: NDArray[np.float64], score: float, label: int) -> Finding:
         x0, y0, x1, y1 = (round(float(value), 2) for value in box)
@@ -90,7 +90,7 @@ class BoxesCheck(ImageCheck):
 
 
 class BoxesExaminer:
-    """Findings beside the boxes of the samples."""
+    """All boxes of the graph, whatever the zones say, beside the boxes of the samples."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         from triscope.kernel.metrics.detection import Detections
@@ -100,7 +100,7 @@ class BoxesExaminer:
     def take(self, sample: Sample, reading: Reading) -> None:
         """Boxes that were found and boxes that are there."""
         truths = [(box.label, box.box) for box in sample.boxes]
-        found = [(f.label, f.box, f.score) for f in reading.findings if f.box is not None]
+        found = [(f.label, f.box, f.score) for f in reading.candidates if f.box is not None]
         self.seen.add(truths, found)
 
     def result(self) -> dict[str, Any]:

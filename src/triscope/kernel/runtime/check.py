@@ -58,6 +58,7 @@ class Reading:
     findings: tuple[Finding, ...] = ()
     heatmap: Heatmap | None = None
     details: Mapping[str, Any] = field(default_factory=dict)  # plain types, for the inspection
+    candidates: tuple[Finding, ...] = ()  # findings before the zones left some out, for metrics
 
 
 class Examiner(Protocol):

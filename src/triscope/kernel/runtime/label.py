@@ -44,7 +44,9 @@ class LabelCheck(ImageCheck):
         if "cam" in outputs:
             values = whole_map(outputs["cam"][:, label], prepared)
             heat = Heatmap(values, score, prepared.image_size)
-        found = self._findings(name, float(probabilities[row, label]), heat)
+        found: tuple[Finding, ...] = ()
+        if name != GOOD and self._counts(score):
+            found = self._findings(name, float(probabilities[row, label]), heat)
         named = {
             class_name(self.card.classes, i): round(float(p), 6)
             for i, p in enumerate(probabilities[row])
@@ -55,9 +57,11 @@ class LabelCheck(ImageCheck):
         """The confusion matrix."""
         return LabelExaminer(self.card.classes)
 
+    def _counts(self, score: float) -> bool:
+        """A part that passes has no findings."""
+        return self.card.zones is None or score > self.card.zones.review_above
+
     def _findings(self, name: str, probability: float, heat: Heatmap | None) -> tuple[Finding, ...]:
-        if name == GOOD:
-            return ()
         zones = self.card.zones
         if heat is not None and zones is not None and zones.pixel_above is not None:
             places = regions_of(
