@@ -15,6 +15,8 @@ from triscope.errors import WeightsMismatch
 from triscope.kernel.nn.tap import Tap
 from triscope.surface.models._distillation import resized
 
+TABLE = 1 << 22  # distances that a graph holds at a time for one image
+
 
 class Patches(nn.Module):
     """Features of each place: the tap's levels, averaged around it, joined at the finest grid.
@@ -58,6 +60,11 @@ def places_of(patches: Patches, size: int) -> tuple[int, int]:
     with torch.no_grad():
         i, j = patches(torch.zeros(1, 3, size, size)).shape[-2:]
     return int(i), int(j)
+
+
+def cross(rows: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    """Squared distances less the rows' own squares: |y|^2 - 2 x y."""
+    return torch.addmm(others.square().sum(1), rows, others.T, alpha=-2)
 
 
 @runtime_checkable

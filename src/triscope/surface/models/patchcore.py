@@ -21,16 +21,16 @@ from triscope.kernel.config import require
 from triscope.kernel.nn.tap import tap
 from triscope.surface.memory import PROGRAM, Memory
 from triscope.surface.models._patches import (
+    TABLE,
     Enlarged,
     Patches,
+    cross,
     places_of,
     restore_parts,
     rows_of,
     views,
     weights_of,
 )
-
-TABLE = 1 << 22  # distances that the graph holds at a time for one image
 
 
 @dataclass(frozen=True)
@@ -158,16 +158,16 @@ class Nearest(nn.Module):
         rows = rows - self.mean
         least = torch.full_like(rows[:, 0], math.inf)
         for part in self._parts():
-            least = torch.minimum(least, _cross(rows, part).amin(1))
+            least = torch.minimum(least, cross(rows, part).amin(1))
         return (least + rows.square().sum(1)).clamp_min(0).sqrt()
 
     def weight(self, patch: Float[Tensor, "b d"], neighbours: int) -> Float[Tensor, "b"]:
         """1 - exp(|p - m*|) / sum over the neighbours m of m* of exp(|p - m|) (eq. 7)."""
         patch = patch - self.mean
         own = patch.square().sum(1, keepdim=True)  # (b, 1)
-        near = torch.cat([_cross(patch, part) for part in self._parts()], 1)
+        near = torch.cat([cross(patch, part) for part in self._parts()], 1)
         star = self.bank[near.argmin(1)].float()  # (b, d)
-        around = torch.cat([_cross(star, part) for part in self._parts()], 1)
+        around = torch.cat([cross(star, part) for part in self._parts()], 1)
         chosen = around.topk(neighbours, largest=False).indices  # (b, k), m* itself included
         gaps = (near.gather(1, chosen) + own).clamp_min(0).sqrt()
         nearest = (near.amin(1, keepdim=True) + own).clamp_min(0).sqrt()
@@ -178,8 +178,3 @@ class Nearest(nn.Module):
     def _parts(self) -> Iterator[Float[Tensor, "m d"]]:
         for part in torch.split(self.bank, self.block):
             yield part.float()
-
-
-def _cross(rows: Float[Tensor, "n d"], bank: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
-    """The squared distances less the rows' own squares."""
-    return torch.addmm(bank.square().sum(1), rows, bank.T, alpha=-2)
