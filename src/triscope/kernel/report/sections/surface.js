@@ -11,7 +11,7 @@ page.section("surface", (root, data) => {
   const normals = new Int8Array(bytes(data.normals).buffer);
   const marker = { at: null };
   const LOOKS = { top: [0, 0], front: [0, -1.45], side: [Math.PI / 2, -1.45] };
-  const start = () => ({ turn: -0.5, tilt: -0.65, far: 1.15 * data.extent, middle: [...data.middle] });
+  const start = () => ({ turn: -0.5, tilt: -0.65, far: 0.85 * data.extent, middle: [...data.middle] });
   let eye = start();
 
   const legend = () => {

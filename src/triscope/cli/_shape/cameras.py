@@ -1,0 +1,95 @@
+"""Find the cameras of photos (structure from motion), or sparse points for known cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from triscope.cli._exits import DONE
+from triscope.cli._options import json_flag, option
+from triscope.cli._output import emit, note, people
+from triscope.cli._shape._shared import FOLDER, output
+
+KEYS = {
+    "scene": "folder of the scene",
+    "views": "photos that found their place",
+    "points": "sparse points",
+    "unit": "mm where a scale was given, else empty",
+    "problems": "photos without a place",
+}
+
+
+def find(**options: Any) -> int:
+    """Find, scale, choose views, write."""
+    from triscope.errors import DataError
+    from triscope.shape import cameras, views
+    from triscope.shape.formats import open_scene
+    from triscope.shape.formats.mvsnet import write_scene
+
+    work = options["output"] / "work"
+    features, threads = options["features"], options["threads"]
+    try:
+        known = open_scene(options["photos"], "interval")
+    except DataError:
+        known = None
+    if known is not None:
+        scene = cameras.triangulated(known, work, features=features, threads=threads)
+    else:
+        scene = cameras.find_cameras(
+            options["photos"], work, K=options["intrinsics"], features=features, threads=threads
+        )
+    scene = _scaled(scene, options)
+    scene = views.choose_views(scene)
+    write_scene(options["output"], scene)
+    points = len(scene.sparse.xyz) if scene.sparse is not None else 0
+    for problem in scene.problems:
+        note(problem)
+    answer = {
+        "scene": options["output"],
+        "views": len(scene.views),
+        "points": points,
+        "unit": scene.unit,
+        "problems": scene.problems,
+    }
+    if options["as_json"]:
+        emit(answer, KEYS)
+    else:
+        place: Path = options["output"]
+        told = scene.unit or "no scale: give --board or --distance for millimetres"
+        people().print(f"[bold]{place}[/]: {len(scene.views)} views, {points:,} points ({told})")
+    return DONE
+
+
+def _scaled(scene: Any, options: dict[str, Any]) -> Any:
+    from triscope.shape import cameras
+
+    if options["board"]:
+        columns, rows, square = options["board"]
+        return cameras.scaled_by_board(scene, (int(columns), int(rows)), square)
+    if options["distance"]:
+        one, two, length = options["distance"]
+        return cameras.scaled_by_cameras(scene, one, two, float(length))
+    return scene
+
+
+command = click.Command(
+    "cameras",
+    callback=find,
+    params=[
+        click.Argument(["photos"], type=FOLDER),
+        output("scene"),
+        option("--intrinsics", "FX FY CX CY", "The known camera, kept as it is.", nargs=4,
+               type=float),
+        option("--board", "COLUMNS ROWS MM", "Scale: a chessboard in view, inner corners and "
+               "side of a square.", nargs=3, type=float),
+        option("--distance", "VIEW VIEW MM", "Scale: how far two cameras are apart.", nargs=3),
+        option("--features", "N", "Most features of a photo.", default=8192),
+        option("--threads", "N", "Threads of COLMAP.", default=2),
+        json_flag(),
+    ],
+    help="Find the cameras of the folder PHOTOS with COLMAP; where cameras are known already (a "
+    "scene), only sparse points are added.",
+    no_args_is_help=True,
+)  # fmt: skip

@@ -1,0 +1,102 @@
+"""All stages one after the other: what is in the folder, whatever it is, to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from triscope.errors import DataError
+from triscope.shape import cameras, comparison, stages, views
+from triscope.shape.formats import open_scene
+from triscope.shape.formats.mvsnet import write_scene
+from triscope.shape.matching import Progress
+from triscope.shape.scene import Scene
+from triscope.shape.stereo import Stereo
+
+
+def reconstruct(
+    source: str | Path,
+    out: str | Path,
+    model: Stereo,
+    *,
+    reference: str | Path | None = None,
+    settings: comparison.Settings = comparison.Settings(),
+    sources: int = 4,
+    number_of_planes: int = 192,
+    near: float = 0.0,
+    far: float = 0.0,
+    unit: str = "",
+    reference_unit: str = "",
+    longest: int = 0,
+    second: Any = None,
+    voxel: float = 0.0,
+    fusion: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Photos or a scene in; scene, depth, cloud and, with a reference, the deviation out.
+
+    Finished stages are not done again. Where the cameras are not known they are found; where
+    nothing says how deep to look, sparse points are triangulated.
+    """
+    out = Path(out)
+    scene = _scene(Path(source), out / "scene", near, far, unit, longest, second)
+    told = stages.depth(
+        out / "scene", out / "depth", model, sources=sources,
+        number_of_planes=number_of_planes, progress=progress,
+    )  # fmt: skip
+    chosen = stages.fusion_settings(out / "depth", **(fusion or {}))
+    fused = stages.fuse(out / "scene", out / "depth", out / "fused", chosen, voxel=voxel)
+    compared, report = None, None
+    if reference is not None:
+        compared = stages.compare(
+            out / "fused", reference, out / "compared", settings, unit=unit,
+            reference_unit=reference_unit,
+        )  # fmt: skip
+        report = out / "compared" / "report.html"
+    return {
+        "output": out,
+        "views": len(scene.views),
+        "points": fused["points"],
+        "unit": fused["unit"],
+        "advice": told["advice"],
+        "findings": None if compared is None else compared.findings,
+        "report": report,
+        "comparison": compared,
+        "problems": scene.problems,
+    }
+
+
+def _scene(
+    source: Path, place: Path, near: float, far: float, unit: str, longest: int, second: Any
+) -> Scene:
+    """The scene with sources and ranges; made once, then read again."""
+    if (place / "pair.txt").is_file():
+        return open_scene(place, "interval")
+    try:
+        scene = open_scene(source, second)
+    except DataError as error:
+        if "is no scene that is known" not in str(error):
+            raise
+        scene = cameras.find_cameras(source, place / "work")
+    if unit and not scene.unit:
+        scene = scene.with_(unit=unit)
+    if longest:
+        scene = scene.resized(longest)
+    scene = _chosen(scene, place, near, far)
+    write_scene(place, scene)
+    return open_scene(place, "interval").with_(problems=scene.problems)
+
+
+def _chosen(scene: Scene, place: Path, near: float, far: float) -> Scene:
+    kept = scene.sources
+    if kept and scene.ranges and not near:
+        return scene
+    try:
+        chosen = views.choose_views(scene, near=near, far=far)
+    except DataError as error:
+        if "cameras look in parallel" not in str(error):
+            raise
+        with_points = cameras.triangulated(scene, place / "work")
+        chosen = views.choose_views(with_points)
+    return chosen.with_(sources=kept) if kept else chosen
