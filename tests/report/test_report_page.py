@@ -129,7 +129,7 @@ def test_the_earlier_page_stays_until_the_new_one_is_whole(
 
 
 def test_other_parts_can_be_added(tmp_path: Path) -> None:
-    more = section("figures", "Mine", lines=[], note="a <note>")
+    more = section("figures", "Mine", lines=[], note="a <note>", with_interval=False)
     report = small_report()
     report.more.append(more)
     text = report.write(tmp_path / "more.html").read_text(encoding="utf-8")

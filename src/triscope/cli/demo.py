@@ -28,12 +28,12 @@ KEYS = {
     "seconds": "of each step, and of all",
 }
 MM_PER_PX = 0.2  # the plates are about 5 cm wide
-WORDS = {
-    "caught": "defective parts that did not pass",
-    "rejected": "good parts that failed",
-    "image_auroc": "how well scores part good from defective (1 is best)",
-    "aupro": "overlap with the painted defects, FPR up to 0.3 (1 is best)",
-    "milliseconds": "from file to verdict, median",
+WORDS = {  # name of the figure: how people call it, and what it is
+    "caught": ("caught", "defective parts that did not pass"),
+    "rejected": ("rejected", "good parts that failed"),
+    "image_auroc": ("image AUROC", "how well scores part good from defective (1 is best)"),
+    "aupro": ("AUPRO", "overlap with the painted defects, pixel FPR up to 0.3 (1 is best)"),
+    "milliseconds": ("time", "from file to verdict, median of all parts"),
 }
 
 
@@ -133,7 +133,7 @@ def _inspect(check: Any, test: Any, folder: Path, report: Any) -> Any:
     from triscope.cli._run import OPTIONS, Run
     from triscope.cli._sources import Captures
 
-    options = {**OPTIONS, "report": folder / "report.html", "overlays": folder / "overlays"}
+    options = {**OPTIONS, "report": folder / "report.html"}
     run = Run(check, options, title="Painted parts: metal plates and cloth")
     run.go(Captures(list(test), len(test)), report)
     return run
@@ -170,17 +170,15 @@ def _lines(figures: dict[str, Any]) -> list[Any]:
     from triscope.kernel.report import Figure
 
     return [
-        Figure(name.replace("_", " "), text, meaning=WORDS[name])
-        for name, text in told(figures).items()
+        Figure(WORDS[name][0], text, meaning=WORDS[name][1]) for name, text in told(figures).items()
     ]
 
 
 def show(answer: dict[str, Any]) -> None:
     """The answer for people."""
-    rows = [(text, WORDS[name]) for name, text in told(answer["figures"]).items()]
+    rows = [(WORDS[n][0], text, WORDS[n][1]) for n, text in told(answer["figures"]).items()]
     console = people()
     console.print()
-    show_table("", ("figure", "what it is"), rows, right=[0])
-    console.print()
+    show_table("", ("figure", "value", "what it is"), rows, right=[1])
     console.print(answer["promise"], markup=False)
     console.print(f"The report: {answer['report'].resolve().as_uri()}", markup=False)

@@ -22,4 +22,5 @@ def figures(lines: Sequence[Figure], note: str = "") -> Section | None:
     """A table of figures; None where there are none."""
     if not lines:
         return None
-    return section("figures", "Figures", lines=lines, note=note)
+    with_interval = any(line.interval for line in lines)
+    return section("figures", "Figures", lines=lines, note=note, with_interval=with_interval)

@@ -7,27 +7,37 @@ page.section("histogram", (root, data, bus) => {
   const lines = decided ? [bus.shared.zones.review_above, bus.shared.zones.fail_above] : [];
   let low = Infinity, high = -Infinity;
   [...finite, ...lines].forEach((v) => { low = Math.min(low, v); high = Math.max(high, v); });
-  const margin = (high - low || Math.abs(high) || 1) * 0.04;
-  low -= margin; high += margin;
-  const height = 240, top = 34, bottom = 26, bins = 72;
+  const least = low, height = 240, top = 34, bottom = 26, bins = 72;
   const labelled = good.some((g) => g === 0);
+  const box = root.querySelector('[data-part="log"]');
+  // Distances of defects often spread over decades while the thresholds lie close together.
+  let log = least > 0 && decided && high / least > 4 && (lines[1] - least) / (high - least) < 0.3;
+  box.checked = log;
+  box.closest("label").hidden = least <= 0;
+  const scaled = (v) => log ? Math.log10(Math.max(v, least / 1e3)) : v;
+  const raw = (v) => log ? 10 ** v : v;
 
-  // Counts do not depend on the thresholds: bin once, the colour follows the bin's own scores.
-  const up = new Array(bins).fill(0), down = new Array(bins).fill(0);
-  scores.forEach((score, i) => {
-    if (score === null) return;
-    const bin = Math.min(bins - 1, Math.floor((score - low) / (high - low) * bins));
-    (good[i] === 0 ? down : up)[bin] += 1;
-  });
-  const most = Math.max(1, ...up, ...down);
+  // Counts do not depend on the thresholds: bin once a scale, the colour follows the bin's middle.
+  let up, down, most, from, to;
+  const count = () => {
+    const margin = (scaled(high) - scaled(least) || Math.abs(scaled(high)) || 1) * 0.04;
+    from = scaled(least) - margin; to = scaled(high) + margin;
+    up = new Array(bins).fill(0); down = new Array(bins).fill(0);
+    scores.forEach((score, i) => {
+      if (score === null) return;
+      const bin = Math.min(bins - 1, Math.floor((scaled(score) - from) / (to - from) * bins));
+      (good[i] === 0 ? down : up)[bin] += 1;
+    });
+    most = Math.max(1, ...up, ...down);
+  };
   const middle = labelled ? top + (height - top - bottom) * 0.52 : height - bottom;
   // The square root keeps single parts visible beside hundreds.
   const tall = (count, room) => (count ? Math.max(2, Math.sqrt(count / most) * room) : 0);
 
   let width = 0;
-  const x = (value) => (value - low) / (high - low) * width;
-  const value = (px) => low + px / width * (high - low);
-  const clamp = (v) => Math.min(high, Math.max(low, v));
+  const x = (value) => (scaled(value) - from) / (to - from) * width;
+  const value = (px) => raw(from + px / width * (to - from));
+  const clamp = (v) => Math.min(raw(to), Math.max(raw(from), v));
 
   const draw = () => {
     width = Math.max(280, place.clientWidth);
@@ -53,7 +63,7 @@ page.section("histogram", (root, data, bus) => {
   const drawBars = (svg) => {
     const wide = width / bins;
     for (let i = 0; i < bins; i += 1) {
-      const centre = low + (i + 0.5) / bins * (high - low);
+      const centre = raw(from + (i + 0.5) / bins * (to - from));
       const style = decided ? bus.judge(centre) : "review";
       const add = (count, y, tallness, extra) => {
         if (!count) return;
@@ -70,15 +80,30 @@ page.section("histogram", (root, data, bus) => {
 
   const drawAxis = (svg) => {
     svg.append(page.svg("line", { class: "axis", x1: 0, x2: width, y1: middle, y2: middle }));
-    const step = nice((high - low) / Math.max(2, Math.floor(width / 110)));
-    for (let tick = Math.ceil(low / step) * step; tick <= high; tick += step) {
+    let free = -Infinity;
+    for (const tick of ticks()) {
       const at = x(tick);
       svg.append(page.svg("line", { class: "axis", x1: at, x2: at, y1: height - bottom, y2: height - bottom + 4 }));
-      if (at < 14 || at > width - 14) continue;
+      if (at < Math.max(free, 18) || at > width - 18) continue;
+      free = at + 44;
       const text = page.svg("text", { x: at, y: height - 6, "text-anchor": "middle" });
-      text.textContent = page.short(Math.abs(tick) < step / 1e6 ? 0 : tick);
+      text.textContent = page.short(tick);
       svg.append(text);
     }
+  };
+
+  const ticks = () => {
+    const found = [];
+    if (log) {
+      for (let power = Math.floor(from); power <= to; power += 1) {
+        const steps = to - from < 3 ? [1, 1.5, 2, 3, 4, 5, 7] : [1];
+        steps.forEach((m) => found.push(m * 10 ** power));
+      }
+      return found.filter((tick) => scaled(tick) >= from && scaled(tick) <= to);
+    }
+    const step = nice((to - from) / Math.max(2, Math.floor(width / 110)));
+    for (let i = Math.ceil(from / step); i * step <= to; i += 1) found.push(i * step);
+    return found;
   };
 
   const nice = (rough) => {
@@ -98,7 +123,7 @@ page.section("histogram", (root, data, bus) => {
     const review = name === "review_above";
     const group = page.svg("g", {
       class: "handle", tabindex: 0, role: "slider", "data-handle": name, "aria-label": review ? "Review above" : "Fail above",
-      "aria-valuenow": bus.zones[name], "aria-valuemin": low, "aria-valuemax": high, transform: `translate(${at} 0)`,
+      "aria-valuenow": bus.zones[name], "aria-valuemin": raw(from), "aria-valuemax": raw(to), transform: `translate(${at} 0)`,
     });
     const y = review ? 28 : 13;
     group.append(page.svg("line", { y1: y + 3, y2: height - bottom }));
@@ -125,11 +150,11 @@ page.section("histogram", (root, data, bus) => {
   ["pointerup", "pointercancel"].forEach((end) => addEventListener(end, () => { held = null; }));
   place.addEventListener("keydown", (event) => {
     const grip = event.target.closest("[data-handle]");
-    const step = (high - low) / (event.shiftKey ? 1000 : 200);
+    const step = width / (event.shiftKey ? 1000 : 200); // in pixels
     const by = { ArrowLeft: -step, ArrowDown: -step, ArrowRight: step, ArrowUp: step, PageDown: -10 * step, PageUp: 10 * step }[event.key];
     if (!grip || by === undefined) return;
     event.preventDefault();
-    move(grip.dataset.handle, bus.zones[grip.dataset.handle] + by);
+    move(grip.dataset.handle, value(x(clamp(bus.zones[grip.dataset.handle])) + by));
   });
   root.querySelectorAll("[data-zone]").forEach((input) => {
     input.addEventListener("change", () => {
@@ -145,6 +170,8 @@ page.section("histogram", (root, data, bus) => {
     root.querySelectorAll("[data-zone]").forEach((input) => { input.value = page.short(bus.zones[input.dataset.zone]); });
     draw();
   });
+  box.addEventListener("change", () => { log = box.checked; count(); draw(); });
+  count();
   new ResizeObserver(() => { if (place.clientWidth !== width) draw(); }).observe(place);
   draw();
 });
