@@ -68,7 +68,7 @@ class FitCommand(click.Command):
     """Fit one model; its settings become flags when the command is used."""
 
     def __init__(self, name: str, summary: str) -> None:
-        self.own = [*_own_options(), *threshold_options()]
+        self.own = [*own_options(), *threshold_options()]
         super().__init__(
             name,
             callback=lambda **options: fit(name, self.settings_class(), options),
@@ -248,7 +248,8 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {"seed": options["seed"]}
 
 
-def _own_options() -> list[click.Option]:
+def own_options() -> list[click.Option]:
+    """Fresh options of the command itself, without thresholds and settings."""
     files = click.Path(path_type=Path)
     held = (
         "Share of the good parts that is held out to choose thresholds, or a folder of good parts "

@@ -106,7 +106,7 @@ def describe(kind: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, args))
     if origin is tuple:
-        return f"{describe(args[0])}s, separated by commas"
+        return f"{describe(args[0]).removeprefix('a ')}s, separated by commas"
     names = {bool: "yes or no", int: "a whole number", float: "a number", str: "a text"}
     return names.get(kind, str(kind))
 
