@@ -12,7 +12,7 @@ from cli_runs import Ran, run
 from triscope.cli import calibrate, evaluate, export, fit, learn
 from triscope.surface import synth
 
-QUICK = ("--size", "64", "--keep", "0.05")
+QUICK = ("--size", "96", "--keep", "0.1")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_fit_answers_what_it_made(fitted: tuple[Path, Ran]) -> None:
     assert answer.code == 0, answer.err
     assert set(answer.json) == set(fit.KEYS)
     assert answer.json["check"] == str(folder)
-    assert answer.json["settings"]["size"] == 64
+    assert answer.json["settings"]["size"] == 96
     assert answer.json["settings"]["seed"] == 3
     assert answer.json["data"]["train"] == 24
     assert answer.json["data"]["calibrate"] == 6
@@ -50,7 +50,7 @@ def test_fit_answers_what_it_made(fitted: tuple[Path, Ran]) -> None:
 
 def test_fit_tells_people_where_it_is_and_what_is_next(parts: Path, tmp_path: Path) -> None:
     settings = tmp_path / "quick.toml"
-    settings.write_text("size = 64\nkeep = 0.5\n")
+    settings.write_text("size = 96\nkeep = 0.5\n")
     check = tmp_path / "made" / "here"
     answer = run(
         "fit", "-o", check, "patchcore", parts, "--settings", settings, "--keep", "0.02",
@@ -148,7 +148,8 @@ def test_evaluate(check: Path, parts: Path, tmp_path: Path) -> None:
     assert set(answer.json) == set(evaluate.KEYS)
     assert answer.json["images"] == {"good": 12, "defective": 12}
     by_type = {row["name"]: row["auroc"] for row in answer.json["types"]}
-    assert by_type["dent"] > 0.85  # scratches are thinner than a pixel at this size
+    assert by_type["stain"] > 0.9
+    assert by_type["dent"] > 0.7
     text = page.read_text(encoding="utf-8")
     assert "image AUROC" in text
     assert "24 captures" in text
