@@ -54,7 +54,8 @@ def _modulus(grey: Tensor, bank: Tensor) -> Tensor:
     reach = bank.shape[-1] // 2
     answer = F.conv2d(F.pad(grey, (reach,) * 4, mode="reflect"), bank)
     real, imaginary = answer.chunk(2, dim=1)
-    return (real.square() + imaginary.square() + 1e-8).sqrt()
+    # Above 1e-8: the ONNX exporter takes smaller constants for zero and drops the addition.
+    return (real.square() + imaginary.square() + 2e-8).sqrt()
 
 
 def _bank(wavelength: float) -> Tensor:

@@ -140,7 +140,9 @@ class _Graph(nn.Module):
 class Nearest(nn.Module):
     """Distances to the nearest of many rows, by products of matrices in blocks of rows.
 
-    |x - y|^2 = |x|^2 - 2 x y + |y|^2; the blocks bound what is held at a time.
+    |x - y|^2 = |x|^2 - 2 x y + |y|^2; the blocks bound what is held at a time. The products choose
+    the nearest row; its distance is then taken from the difference itself, since for a patch that
+    lies in the bank the difference of squares is rounding alone, and differs between engines.
     """
 
     bank: Tensor
@@ -157,9 +159,14 @@ class Nearest(nn.Module):
     def forward(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
         rows = rows - self.mean
         least = torch.full_like(rows[:, 0], math.inf)
-        for part in self._parts():
-            least = torch.minimum(least, cross(rows, part).amin(1))
-        return (least + rows.square().sum(1)).clamp_min(0).sqrt()
+        found = torch.zeros_like(least, dtype=torch.int64)
+        for number, part in enumerate(self._parts()):
+            gaps = cross(rows, part)
+            place = gaps.argmin(1)  # (n,)
+            gap = gaps.gather(1, place[:, None]).squeeze(1)
+            found = torch.where(gap < least, place + number * self.block, found)
+            least = torch.minimum(least, gap)
+        return (rows - self.bank[found].float()).square().sum(1).sqrt()
 
     def weight(self, patch: Float[Tensor, "b d"], neighbours: int) -> Float[Tensor, "b"]:
         """1 - exp(|p - m*|) / sum over the neighbours m of m* of exp(|p - m|) (eq. 7)."""

@@ -128,7 +128,8 @@ page.section("histogram", (root, data, bus) => {
     const y = review ? 28 : 13;
     group.append(page.svg("line", { y1: y + 3, y2: height - bottom }));
     group.append(page.svg("rect", { class: "grip", x: -9, y: 0, width: 18, height: height - bottom }));
-    const right = at < width - 130;
+    const crowded = review && x(clamp(bus.zones.fail_above)) - at < 150; // the other line is close
+    const right = crowded ? at < 150 : at < width - 130;
     const text = page.svg("text", { x: right ? 4 : -4, y, "text-anchor": right ? "start" : "end" });
     text.textContent = `${review ? "review" : "fail"} above ${page.short(bus.zones[name])}`;
     group.append(text);
