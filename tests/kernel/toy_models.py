@@ -21,7 +21,7 @@ SIZE = 32
 
 @dataclass(frozen=True)
 class Settings:
-    """Of both toys."""
+    """Of all toys."""
 
     size: int = SIZE  # side of the input
     memory: int = 10**9  # ceiling in bytes
@@ -118,6 +118,38 @@ class _Error(nn.Module):
         return heat, heat.flatten(1).amax(1)
 
 
+class ToyAtOnce:
+    """The mean image of all; heat is the squared difference from it."""
+
+    def __init__(self, settings: Settings = Settings()) -> None:
+        self.settings = settings
+        self.mean = torch.zeros(0)
+
+    def fit(self, x: np.ndarray, y: list[str | None]) -> ToyAtOnce:
+        assert set(y) == {"good"}
+        self.mean = torch.from_numpy(x.mean(0))
+        return self
+
+    def graph(self) -> nn.Module:
+        return _FromMean(self.mean).eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        return {"mean": self.mean}
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        self.mean = weights["mean"]
+
+
+class _FromMean(nn.Module):
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        heat = (images - self.mean).square().mean(1)
+        return heat, heat.flatten(1).amax(1)
+
+
 class NoWay:
     """Can do nothing."""
 
@@ -127,7 +159,12 @@ class NoWay:
 
 def toys(monkeypatch: Any) -> None:
     """Put the toys into the catalogue."""
-    names = {"toy_watcher": "ToyWatcher", "toy_descender": "ToyDescender", "no_way": "NoWay"}
+    names = {
+        "toy_watcher": "ToyWatcher",
+        "toy_descender": "ToyDescender",
+        "toy_at_once": "ToyAtOnce",
+        "no_way": "NoWay",
+    }
     known = dict(catalogue.models()) | {
         name: catalogue.Entry(name, "Heatmap", "A toy.", "surface", __name__, attribute)
         for name, attribute in names.items()

@@ -45,6 +45,30 @@ def test_windows_of_a_large_image_are_blended_and_the_worst_counts(tmp_path: Pat
     assert [f.box for f in found.findings] == [(110, 70, 120, 80)]
 
 
+def test_a_large_image_never_lies_in_memory_as_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_check(tmp_path / "c", tile=32, overlap=16)
+    check = triscope.open(folder)
+    together: list[int] = []
+    run = check.engine.run
+
+    def counted(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        together.append(len(inputs["images"]))
+        return run(inputs)
+
+    monkeypatch.setattr(check.engine, "run", counted)
+    image = np.random.default_rng(0).integers(0, 255, (300, 500, 3), np.uint8)
+    prepared = check.prepare(Sample(image, "large"))
+    assert not isinstance(prepared.inputs["images"], np.ndarray)
+    assert prepared.inputs["images"].shape == (18 * 31, 3, 32, 32)
+    heat = check.reading(prepared).heatmap
+    assert sum(together) == 18 * 31 and max(together) == check.rows_at_once
+    assert heat is not None and np.allclose(heat.values, image.mean(2) / 255, atol=1e-5)
+    both = [check.inspect(image).score, check.inspect(image[:100]).score]
+    assert both == [i.score for i in check.inspect_many([image, image[:100]], batch=2)]
+
+
 def test_a_letterbox_keeps_the_aspect_and_its_bars_are_cut_off(tmp_path: Path) -> None:
     folder = tiny_check(tmp_path / "c", input={"fit": "letterbox"})
     image = grey(51, (32, 64))

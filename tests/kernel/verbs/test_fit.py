@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from triscope.errors import (
     DataError,
     EmptyData,
     LeakedData,
+    TriscopeError,
     UnknownModel,
     UsageError,
 )
@@ -234,3 +235,46 @@ def test_fitting_again_makes_the_next_version(tmp_path: Path) -> None:
     (tmp_path / "mine/letter.txt").write_text("dear")
     with pytest.raises(CheckError, match="exists and is not a check"):
         triscope.fit("toy_watcher", data, out=tmp_path / "mine")
+
+
+@pytest.mark.parametrize("stage", ["graph", "weights"])
+def test_a_disk_that_fills_up_while_saving_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    from triscope.kernel.export import fitted
+
+    data = mvtec(tmp_path / "parts")
+    triscope.fit("toy_descender", data, out=tmp_path / "c", engine="onnxruntime")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()}
+    check = triscope.fit("toy_descender", data, {"seed": 1}, engine="onnxruntime")
+    write = {"graph": fitted.write_onnx, "weights": fitted.save_weights}[stage]
+    with monkeypatch.context() as patched:
+        patched.setattr(fitted, write.__name__, lambda *args: _on_a_full_disk(write, *args))
+        with pytest.raises(TriscopeError, match=r"c could not be written: .*is unchanged"):
+            check.save(tmp_path / "c")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()} == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "parts"]
+    check.save(tmp_path / "c")
+    assert triscope.open(tmp_path / "c").card.version.number == 2
+
+
+def _on_a_full_disk(write: Callable[..., None], *args: object) -> None:
+    """No file may grow beyond 300 bytes: the writer meets the system's own error."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+    try:
+        write(*args)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_learns_at_once_gets_all_images_and_labels(tmp_path: Path) -> None:
+    data = mvtec(tmp_path / "parts", good=6)
+    check = triscope.fit("toy_at_once", data, out=tmp_path / "c", engine="onnxruntime")
+    mean = check.engine.run({"images": np.zeros((1, 3, 32, 32), np.float32)})["heat"]
+    shown = [check.prepare(s).inputs["images"][0] for s in check.seen.samples("train")]
+    assert len(shown) == 5
+    expected = np.square(np.stack(shown).mean(0)).mean(0)
+    assert np.allclose(mean[0], expected, atol=1e-5)
+    assert check.inspect(part(9, defect=True)).verdict.outcome == "fail"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from triscope.errors import TriscopeError
@@ -74,5 +75,8 @@ def save_weights(model: Any, folder: Path) -> None:
         if value.data_ptr() in met:
             weights[name] = value.clone()
         met.add(value.data_ptr())
-    save_file(weights, str(folder / WEIGHTS))
+    try:
+        save_file(weights, str(folder / WEIGHTS))
+    except SafetensorError as error:  # it wraps the disk's error
+        raise OSError(f"{WEIGHTS}: {error}") from error
     (folder / WEIGHTS).chmod(0o644)

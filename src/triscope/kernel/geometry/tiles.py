@@ -59,13 +59,19 @@ def _starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
 
 def cut(image: NDArray[Any], plan: Plan) -> Iterator[NDArray[Any]]:
     """The windows of an image (h, w[, c]), each (tile, tile[, c]), in the order of the plan."""
+    image = whole_windows(image, plan)
+    for top, left in plan:
+        yield image[top : top + plan.tile, left : left + plan.tile]
+
+
+def whole_windows(image: NDArray[Any], plan: Plan) -> NDArray[Any]:
+    """The image, continued by reflection where it is smaller than a window."""
     if image.shape[:2] != plan.size:
         raise ValueError(f"the plan is for an image of {plan.size}, got {image.shape[:2]}")
     below, right = (max(0, plan.tile - side) for side in plan.size)
-    if below or right:
-        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT_101)
-    for top, left in plan:
-        yield image[top : top + plan.tile, left : left + plan.tile]
+    if not (below or right):
+        return image
+    return np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT_101))
 
 
 def blend(maps: Iterable[NDArray[Any]], plan: Plan) -> Floats:

@@ -85,7 +85,8 @@ def calibrate_at_first(check: Check, progress: Progress | None = None, workers: 
     Models of known defects answer probabilities; without good parts theirs fail from one half on.
     """
     held = check.held or ()
-    if any(sample.good or sample.label is None for sample in held):
+    good = any(sample.good or sample.label is None for sample in held)
+    if good or (held and not check.needs_good_parts):
         check.calibrate(workers=workers, progress=progress)
     elif check.scores_are_probabilities:
         decision = by_hand(check, RegionSize(), fail_above=0.5, why="No good parts were held out")

@@ -35,8 +35,9 @@ UNDECIDED = Verdict("review", "this check has no thresholds yet: run 'triscope c
 class Prepared:
     """A capture as the graph wants it; ``read_s`` is how long it took to get there.
 
-    ``inputs`` are named arrays whose first axis is the same; ``image_size`` (h, w) is that of the
-    capture. ``extra`` is what the reader needs to find its way back.
+    ``inputs`` are named arrays whose first axis is the same, or stand-ins that make a slice of it
+    when it is asked for; ``image_size`` (h, w) is that of the capture. ``extra`` is what the reader
+    needs to find its way back.
     """
 
     inputs: Mapping[str, Any]
@@ -84,6 +85,7 @@ class Check(ABC):
     answers: ClassVar[str]
     rows_at_once: ClassVar[int] = 8
     regions_by_promise: ClassVar[bool] = False  # whether calibrate chooses the pixel threshold
+    needs_good_parts: ClassVar[bool] = True  # whether calibrate can do without them
     scores_are_probabilities: ClassVar[bool] = False  # of known defects: 0.5 means something
 
     def __init__(
@@ -278,16 +280,23 @@ class Check(ABC):
     def compute(self, prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
         """Run the main graph; the outputs of each capture, whose first axis are its rows.
 
-        At most ``rows_at_once`` rows go through the graph together.
+        At most ``rows_at_once`` rows go through the graph together. A capture of many rows runs by
+        itself, so that neither its input nor its output need lie in memory as a whole.
         """
-        counts = [item.rows for item in prepared]
+        if len(prepared) == 1 or sum(item.rows for item in prepared) > self.rows_at_once:
+            return [self.fold(self._pieces(one), one) for one in prepared]
         names = prepared[0].inputs.keys()
-        whole = {name: _joined([item.inputs[name] for item in prepared]) for name in names}
-        pieces = [
-            self.engine.run({n: a[i : i + self.rows_at_once] for n, a in whole.items()})
-            for i in range(0, sum(counts), self.rows_at_once)
-        ]
-        return self.split(pieces, counts)
+        whole = {name: _joined([one.inputs[name][:] for one in prepared]) for name in names}
+        return self.split([self.engine.run(whole)], [one.rows for one in prepared])
+
+    def fold(self, pieces: Iterator[dict[str, Any]], prepared: Prepared) -> dict[str, Any]:
+        """The outputs of one capture from those of its rows, a few at a time, in order."""
+        return self.split(list(pieces), [prepared.rows])[0]
+
+    def _pieces(self, prepared: Prepared) -> Iterator[dict[str, Any]]:
+        for start in range(0, prepared.rows, self.rows_at_once):
+            rows = slice(start, start + self.rows_at_once)
+            yield self.engine.run({name: array[rows] for name, array in prepared.inputs.items()})
 
     def split(
         self, pieces: Sequence[Mapping[str, Any]], counts: Sequence[int]

@@ -27,6 +27,17 @@ class HeatmapCheck(ImageCheck):
         findings = find_regions(heat, zones, self.card.mm_per_px) if zones else ()
         return Reading(heat.score, findings, heat)
 
+    def fold(self, pieces: Iterator[dict[str, Any]], prepared: Prepared) -> dict[str, Any]:
+        """Blend the windows of a large capture while they are computed."""
+        scores: list[Any] = []
+
+        def maps() -> Iterator[Any]:
+            for piece in pieces:
+                scores.extend(piece["score"])
+                yield from piece["heat"]
+
+        return {"whole": whole_map(maps(), prepared), "score": np.array(scores)}
+
     def heatmap(self, prepared: Prepared) -> Heatmap:
         """The raw heat map and score of one prepared capture."""
         return heatmap_of(self.compute([prepared])[0], prepared)
@@ -42,5 +53,5 @@ class HeatmapCheck(ImageCheck):
 
 def heatmap_of(outputs: Mapping[str, Any], prepared: Prepared) -> Heatmap:
     """The map of the whole capture; the score of a tiled one is the highest of its windows."""
-    values = whole_map(outputs["heat"], prepared)
+    values = outputs["whole"] if "whole" in outputs else whole_map(outputs["heat"], prepared)
     return Heatmap(values, float(np.max(outputs["score"])), prepared.image_size)

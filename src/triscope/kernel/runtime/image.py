@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -50,34 +52,73 @@ class ImageCheck(Check):
         return Prepared({"images": inputs}, image.shape[:2], perf_counter() - start, windows)
 
 
-def to_windows(image: NDArray[Any], card: Card) -> tuple[Floats, Windows]:
-    """The image as inputs of the graph: float32 (b, 3, h, w), resized or cut as the card says."""
-    keep = card.input.get("fit") == "letterbox"
-    if not card.tile:
-        row, place = fitted(image, card.size, keep)
-        return row[None], Windows((place,), None)
-    plan = tiles.plan(image.shape[:2], card.tile, card.overlap)
-    rows, places = [], []
-    for piece, (y, x) in zip(tiles.cut(image, plan), plan, strict=True):
-        row, place = fitted(piece, card.size, keep)
-        rows.append(row)
-        places.append(Placed(x, y, place.scale_x, place.scale_y, place.used))
-    return np.stack(rows), Windows(tuple(places), plan)
+class Rows:
+    """The windows of a large image as rows of the input, each made when it is asked for."""
+
+    def __init__(self, image: NDArray[Any], card: Card) -> None:
+        self.size, self.keep_aspect = card.size, card.input.get("fit") == "letterbox"
+        self.plan = tiles.plan(image.shape[:2], card.tile, card.overlap)
+        self.image = tiles.whole_windows(image, self.plan)
+        self.corners = list(self.plan)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(rows, 3, h, w)."""
+        return (len(self.plan), 3, *self.size)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows together."""
+        return 4 * math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, index: Any) -> Floats:
+        if not isinstance(index, slice):
+            return self._row(range(len(self))[index])
+        rows = [self._row(number) for number in range(*index.indices(len(self)))]
+        return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), np.float32)
+
+    def __iter__(self) -> Iterator[Floats]:
+        return (self._row(number) for number in range(len(self)))
+
+    def placed(self) -> tuple[Placed, ...]:
+        """Where each row lies in the image."""
+        blank = np.zeros((self.plan.tile, self.plan.tile), np.uint8)
+        place = fitted(blank, self.size, self.keep_aspect)[1]
+        return tuple(replace(place, x0=left, y0=top) for top, left in self.plan)
+
+    def _row(self, number: int) -> Floats:
+        (top, left), tile = self.corners[number], self.plan.tile
+        piece = self.image[top : top + tile, left : left + tile]
+        return fitted(piece, self.size, self.keep_aspect)[0]
 
 
-def whole_map(maps: NDArray[Any], prepared: Prepared) -> Floats:
-    """One map float32 (h, w) of the capture from the maps (rows, h, w) of its rows.
+def to_windows(image: NDArray[Any], card: Card) -> tuple[Any, Windows]:
+    """The image as input of the graph, float32 (b, 3, h, w): resized, or cut as the card says."""
+    if card.tile:
+        rows = Rows(image, card)
+        return rows, Windows(rows.placed(), rows.plan)
+    row, place = fitted(image, card.size, card.input.get("fit") == "letterbox")
+    return row[None], Windows((place,), None)
+
+
+def whole_map(maps: Iterable[NDArray[Any]], prepared: Prepared) -> Floats:
+    """One map float32 (h, w) of the capture from the maps (h, w) of its rows, one after the other.
 
     What a letterbox added is cut off; windows are blended.
     """
     windows: Windows = prepared.extra
     h, w = prepared.inputs["images"].shape[-2:]
-    parts = []
-    for one, place in zip(maps, windows.placed, strict=True):
-        rows = max(1, round(one.shape[0] * place.used[0] / h))
-        columns = max(1, round(one.shape[1] * place.used[1] / w))
-        parts.append(one[:rows, :columns])
-    whole = parts[0] if windows.plan is None else tiles.blend(parts, windows.plan)
+
+    def shown() -> Iterator[NDArray[Any]]:
+        for one, place in zip(maps, windows.placed, strict=True):
+            rows = max(1, round(one.shape[0] * place.used[0] / h))
+            columns = max(1, round(one.shape[1] * place.used[1] / w))
+            yield one[:rows, :columns]
+
+    whole = next(shown()) if windows.plan is None else tiles.blend(shown(), windows.plan)
     return np.array(whole, dtype=np.float32, order="C")
 
 

@@ -29,6 +29,7 @@ class MomentsCheck(Check):
     """
 
     answers = "Moments"
+    needs_good_parts = False
     rows_at_once = 1  # graphs of clips have a fixed batch: on a CPU a larger one is not faster
 
     def captures(self, source: Any) -> Dataset:
