@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -57,3 +62,50 @@ def folder(root: Path, ways: tuple[str, ...], each: int) -> Path:
 
 def hash_of(way: str, i: int) -> int:
     return 100 * sorted(WAYS).index(way) + i if way in WAYS else 1000 + i
+
+
+TINY: dict[str, Any] = {
+    "frames": 4,
+    "size": 32,
+    "square": True,
+    "steps": 1,
+    "batch": 2,
+    "flip": False,
+    "warm_up": 0,
+}
+
+
+@cache
+def place() -> Path:
+    """A folder for what several test files use; gone at the end."""
+    root = Path(tempfile.mkdtemp(prefix="triscope-motion-"))
+    atexit.register(shutil.rmtree, root, True)
+    folder(root / "clips", ("left", "right"), 3)
+    return root
+
+
+@cache
+def fitted(name: str) -> Any:
+    """A check of that model in memory, hardly trained: what it answers does not matter."""
+    from triscope.kernel.verbs import fit
+
+    more: dict[str, Any] = {"width": 1.0, "depth": 1.0, "seen": "difference", "step": 2}
+    if name == "tsm":
+        more = {
+            "backbone": "mobilenetv2",
+            "both": False,
+            "sampling": "dense",
+            "step": 1,
+            "views": 2,
+        }
+    return fit(name, place() / "clips", {**TINY, **more}, calibrate=0.34)
+
+
+@cache
+def saved(name: str) -> Path:
+    """The same check in a folder."""
+    check = fitted(name)
+    check.origin.engine = "onnxruntime"  # no race of engines in a test
+    folder_of_check = place() / f"check_{name}"
+    check.save(folder_of_check)
+    return folder_of_check

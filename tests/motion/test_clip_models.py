@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from moving import folder, frames_of, write
+from moving import TINY, fitted, frames_of, place, saved, write
 from torch import nn
 
 import triscope
@@ -21,20 +21,10 @@ from triscope.motion.augment import OPERATIONS, Augmentation, flip_rules
 from triscope.motion.batches import ClipBatches, Library
 from triscope.motion.models._clip_model import fix_norms, mixed
 
-TINY = {
-    "frames": 4,
-    "size": 32,
-    "square": True,
-    "steps": 2,
-    "batch": 2,
-    "flip": False,
-    "warm_up": 0,
-}
-
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return folder(tmp_path_factory.mktemp("clips"), ("left", "right"), 3)
+def clips() -> Path:
+    return place() / "clips"
 
 
 def test_a_small_model_learns_which_way_things_move(clips: Path, tmp_path: Path) -> None:
@@ -49,14 +39,12 @@ def test_a_small_model_learns_which_way_things_move(clips: Path, tmp_path: Path)
 
 
 def test_the_saved_check_answers_like_the_library_and_holds_the_online_graph(
-    clips: Path, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    settings = {**TINY, "backbone": "mobilenetv2", "both": False, "views": 2}
-    check = fit("tsm", clips, settings, calibrate=0.34)
-    path = clips / "left" / "clip0.mp4"
+    check = fitted("tsm")
+    path = place() / "clips" / "left" / "clip0.mp4"
     before = check.inspect(path)
-    check.save(tmp_path / "check")
-    opened = triscope.open(tmp_path / "check")
+    opened = triscope.open(saved("tsm"))
     after = opened.inspect(path)
     assert opened.card.classes == ("left", "right") and opened.card.graphs == ("model", "online")
     assert opened.card.capture == "clip"

@@ -6,15 +6,18 @@ single frames and its own state (see ``kernel.runtime.online``).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from triscope.errors import DataError, EmptyData
 from triscope.kernel.data import GOOD, Dataset, Sample
 from triscope.kernel.data.video import cut_of, open_video, open_videos, read_clip
+from triscope.kernel.data.video.timeline import IDLE, read_timeline
 from triscope.kernel.results import Finding, Zones
 from triscope.kernel.runtime.boxes import class_name
 from triscope.kernel.runtime.check import Check, Prepared, Reading
@@ -44,14 +47,26 @@ class MomentsCheck(Check):
                 f"{sample.name}: {self.label} looks at videos; give a file or a folder of pictures."
             )
         frames = open_video(sample.source)
+        if self.card.input.get("kind") == "timeline":
+            return self._timeline(frames, start)
         rows = read_clip(frames, cut_of(self.card.input))
         size = getattr(frames, "size", rows.shape[-2:])
         span = (0.0, float(getattr(frames, "duration_s", frames.times_s[-1])))
         inputs = {"clips": rows.astype(np.float32) / 255}
         return Prepared(inputs, size, perf_counter() - start, span)
 
+    def _timeline(self, frames: Any, start: float) -> Prepared:
+        """The whole video at a steady rate: float32 (1, 3, t, h, w)."""
+        rate, side = float(self.card.input["rate"]), int(self.card.input["size"])
+        seen = read_timeline(frames, rate, side)
+        size = getattr(frames, "size", (side, side))
+        inputs = {"frames": seen[None].astype(np.float32) / 255}
+        return Prepared(inputs, size, perf_counter() - start, rate)
+
     def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
-        """The most probable class over all views."""
+        """The most probable class over all views; of a timeline, its moments."""
+        if self.card.input.get("kind") == "timeline":
+            return self._moments(outputs, float(prepared.extra))
         probabilities = softmax(np.asarray(outputs["logits"], np.float64)).mean(axis=0)
         label = int(probabilities.argmax())
         name, sure = class_name(self.card.classes, label), float(probabilities[label])
@@ -64,6 +79,19 @@ class MomentsCheck(Check):
             for i, p in enumerate(probabilities)
         }
         return Reading(score, found, None, {"label": name, "probabilities": named})
+
+    def _moments(self, outputs: Mapping[str, Any], rate: float) -> Reading:
+        """Runs of one label but ``idle``; those shorter than a third of a second are taken over."""
+        probabilities = softmax(np.asarray(outputs["logits"], np.float64))[0]  # (k, t)
+        labels = without_short_runs(probabilities.argmax(axis=0), round(rate / 3))
+        found = []
+        for label, start, end in runs_of(labels):
+            name = class_name(self.card.classes, label)
+            if name != IDLE:
+                sure = float(probabilities[label, start:end].mean())
+                found.append(Finding(name, sure, span_s=(start / rate, end / rate)))
+        doubt = 1 - float(probabilities.max(axis=0).mean())
+        return Reading(doubt, tuple(found), None, {"labels": [f.label for f in found]})
 
     def calibrate(self, data: Any = None, **wishes: Any) -> Zones:
         """Choose the thresholds.
@@ -106,3 +134,17 @@ def zones_of_doubt(rights: list[tuple[float, bool]]) -> Zones:
     line = max(0.0, min(wrong) - 1e-6)
     passed = sum(doubt <= line for doubt, _ in rights)
     return Zones(line, 1.0, basis=f"{basis}; all {passed} below a doubt of {line:.3f} were right")
+
+
+def runs_of(labels: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Runs of equal labels: (label, start, end)."""
+    cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
+    return [(int(labels[a]), a, b) for a, b in itertools.pairwise(cuts) if b > a]
+
+
+def without_short_runs(labels: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Runs shorter than ``least`` frames get the label of the run before them."""
+    out = labels.copy()
+    for label, start, end in runs_of(labels):
+        out[start:end] = label if end - start >= least or start == 0 else out[start - 1]
+    return out

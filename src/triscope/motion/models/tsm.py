@@ -168,6 +168,15 @@ class TsmModel(ClipModel):
             graphs["online"] = self._online()
         return graphs
 
+    def card(self) -> dict[str, Any]:
+        """Also the shapes of the state, where it runs online."""
+        card = super().card()
+        if not self.settings.both and self.classes:
+            state = self._online().example
+            shapes = [list(v.shape) for k, v in state.items() if k.startswith("state_")]
+            card["input"] = {**card["input"], "state": shapes}
+        return card
+
     def _online(self) -> Graph:
         s = self.settings
         module = OnlineGraph(self.network(), self.mean, self.std).eval()  # type: ignore[arg-type]

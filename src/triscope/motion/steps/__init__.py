@@ -1,0 +1,1 @@
+"""Assembly steps: a procedure, frame scores, decoding, errors with their span, metrics."""

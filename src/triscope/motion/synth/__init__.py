@@ -1,0 +1,1 @@
+"""Painted assembly clips with known steps and known errors."""
