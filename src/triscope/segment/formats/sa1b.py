@@ -12,8 +12,6 @@ from triscope.kernel.geometry.rle import Rle
 from triscope.segment.formats import record as base
 from triscope.segment.formats.record import Mask, Record, files
 
-SCORES = ("predicted_iou", "stability_score", "point_coords", "crop_box")
-
 
 def read(place: Path) -> Iterator[Record]:
     """Records of all JSON files below a folder."""
@@ -59,38 +57,42 @@ class Writer(base.Writer):
         self._next_id = 1
 
     def _write(self, record: Record) -> None:
-        image = {
-            "image_id": self.count + 1,
-            "width": record.hw[1],
-            "height": record.hw[0],
-            "file_name": record.name,
-        }
-        rows = [self._row(mask) for mask in record.masks]
         path = self.shard() / f"{Path(record.name).stem}.json"
         if path.exists():
             raise BadLabels(
                 f"two images are called {path.stem!r}: rename one, or write shards apart."
             )
-        path.write_text(json.dumps({"image": image, "annotations": rows}), encoding="utf-8")
+        whole = row_of(record, self.count + 1, self._next_id)
+        self._next_id += len(record.masks)
+        path.write_text(json.dumps(whole), encoding="utf-8")
 
-    def _row(self, mask: Mask) -> dict[str, Any]:
-        self._next_id += 1
-        x0, y0, x1, y1 = mask.rle.box or (0.0, 0.0, 0.0, 0.0)
-        h, w = mask.rle.size
-        row: dict[str, Any] = {
-            "id": self._next_id - 1,
-            "segmentation": mask.rle.to_coco(),
-            # As published: from the first to the last pixel, so one less than the width.
-            "bbox": [x0, y0, max(x1 - x0 - 1, 0), max(y1 - y0 - 1, 0)],
-            "area": mask.rle.area,
-            "predicted_iou": 1.0,
-            "stability_score": 1.0,
-            "crop_box": [0, 0, w, h],
-            "point_coords": [],
-        }
-        if mask.label != "object":
-            row["label"] = mask.label
-        kept = {
-            name: value for name, value in mask.extra.items() if name in (*SCORES, "bbox", "id")
-        }
-        return {**row, **kept}
+
+def row_of(record: Record, image_id: int = 1, first_id: int = 1) -> dict[str, Any]:
+    """The published JSON object of one image; what a mask says beside it is kept."""
+    image = {
+        "image_id": image_id,
+        "width": record.hw[1],
+        "height": record.hw[0],
+        "file_name": record.name,
+    }
+    rows = [_row(mask, first_id + i) for i, mask in enumerate(record.masks)]
+    return {"image": image, "annotations": rows}
+
+
+def _row(mask: Mask, number: int) -> dict[str, Any]:
+    x0, y0, x1, y1 = mask.rle.box or (0.0, 0.0, 0.0, 0.0)
+    h, w = mask.rle.size
+    row: dict[str, Any] = {
+        "id": number,
+        "segmentation": mask.rle.to_coco(),
+        # As published: from the first to the last pixel, so one less than the width.
+        "bbox": [x0, y0, max(x1 - x0 - 1, 0), max(y1 - y0 - 1, 0)],
+        "area": mask.rle.area,
+        "predicted_iou": 1.0,
+        "stability_score": 1.0,
+        "crop_box": [0, 0, w, h],
+        "point_coords": [],
+    }
+    if mask.label != "object":
+        row["label"] = mask.label
+    return {**row, **mask.extra}
