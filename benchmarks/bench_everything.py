@@ -1,7 +1,7 @@
 """Everything mode beside the published generator: CPU seconds of one thread, peak memory, masks.
 
-``python -m benchmarks.bench_everything PUBLISHED [POINTS_PER_SIDE [TIMES]]`` with the folder of a clone of MobileSAM (whose
-generator, decoder and prompt encoder are those of Segment Anything). Both sides run MobileSAM with
+``python -m benchmarks.bench_everything PUBLISHED [POINTS_PER_SIDE [TIMES]]`` with the folder of a
+clone of MobileSAM (whose generator, decoder and prompt encoder are those of Segment Anything). Both sides run MobileSAM with
 the same random weights on the same picture, alternating, each in a process of its own. The IoU
 filter is set so that it passes the share that trained weights pass; random masks then meet the
 stability filter, so few remain: the masks themselves are compared with that filter and NMS off, on

@@ -178,3 +178,25 @@ def test_a_wrong_command_is_answered_with_the_closest(capsys: pytest.CaptureFixt
     assert run(program(), ["segment", "everythin"]) == 2
     assert "Did you mean 'everything'?" in capsys.readouterr().err
     assert run(program(), ["segment", "evaluate", "--help"]) == 0
+
+
+def test_the_engine_from_the_command_line(
+    data: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "engine"
+    told = answer(capsys, "engine", folder, "start", data, "--weights", weights)
+    assert told["stage"] == "assisted" and told["waiting"] == 2
+    assert answer(capsys, "engine", folder)["figures"]["assisted"]["masks"] == 0
+    refused = answer(capsys, "engine", folder, "advance", code=2)
+    assert "finish at least one first" in refused["message"]
+
+
+def test_a_datasheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from triscope.kernel.geometry.rle import Rle
+    from triscope.segment.formats import Mask, Record, writer
+
+    with writer("sa1b", tmp_path / "masks") as out:
+        out.add(Record("a.jpg", (8, 8), (Mask(Rle.encode(np.eye(8, dtype=bool))),)))
+    page = tmp_path / "sheet.html"
+    told = answer(capsys, "evaluate", "datasheet", tmp_path / "masks", "-o", page)
+    assert told["sheet"]["masks"] == 1 and "<svg" in page.read_text()
