@@ -1,11 +1,11 @@
 """Everything mode beside the published generator: CPU seconds of one thread, peak memory, masks.
 
 ``python -m benchmarks.bench_everything PUBLISHED [POINTS_PER_SIDE [TIMES]]`` with the folder of a
-clone of MobileSAM (whose generator, decoder and prompt encoder are those of Segment Anything). Both sides run MobileSAM with
-the same random weights on the same picture, alternating, each in a process of its own. The IoU
-filter is set so that it passes the share that trained weights pass; random masks then meet the
-stability filter, so few remain: the masks themselves are compared with that filter and NMS off, on
-a small grid.
+clone of MobileSAM (whose generator, decoder and prompt encoder are those of Segment Anything). Both
+sides run MobileSAM with the same random weights on the same picture, alternating, each in a process
+of its own. The IoU filter is set so that it passes the share that trained weights pass; random
+masks then meet the stability filter, so few remain: the masks themselves are compared with that
+filter and NMS off, on a small grid.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def ours(settings: Settings, image: Any, half: bool) -> tuple[Any, Any]:
     """This library's everything mode."""
     network = mobile_sam()
     network.load_state_dict(weights())
-    decoder = ManyPoints(network.eval())
-    with clock() as used, torch.autocast("cpu", torch.bfloat16, enabled=half):
+    decoder = ManyPoints(network.eval(), half=half)
+    with clock() as used:
         found = everything(decoder, image, settings)
     return used, [(one.predicted_iou, one.mask()) for one in found]
 
@@ -171,9 +171,8 @@ def main(folder: Path, per_side: int, times: int) -> None:
     first = middle(found["published"], "cpu")
     for name, runs in found.items():
         cpu, peak = middle(runs, "cpu"), middle(runs, "peak")
-        print(
-            f"{name:10} {per_side}x{per_side} CPU {cpu:7.1f} s  {first / cpu:5.2f}x  peak {peak:6.0f} MB"
-        )
+        grid, ratio = f"{per_side}x{per_side}", first / cpu
+        print(f"{name:10} {grid} CPU {cpu:7.1f} s {ratio:6.2f}x  peak {peak:6.0f} MB")
     print(json.dumps(equal(folder), indent=2))
 
 

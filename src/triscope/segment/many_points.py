@@ -32,25 +32,30 @@ class ManyPoints:
     """Decodes a grid of points on one image; the decoder of everything mode.
 
     ``at_once`` prompts share the work on their tokens; each holds its image tokens (4 MB).
+    ``half`` computes the encoder and all that has the size of the image in bfloat16: faster on
+    processors that have it, and no longer exact.
     """
 
-    def __init__(self, network: Sam, at_once: int = 4) -> None:
+    def __init__(self, network: Sam, at_once: int = 4, *, half: bool = False) -> None:
         if network.prompt_encoder.click_maps is not None:
             raise UsageError("prompts change what this network sees: take PlainPoints instead.")
         self.network = network.eval()
-        self.side, self.at_once = network.image_size, at_once
+        self.side, self.at_once, self.half = network.image_size, at_once, half
         self._image: _Image | None = None
 
     @torch.no_grad()
     def look(self, pixels: Floats) -> None:
         """Embed one input float32 (1, 3, side, side)."""
         device = self.network.mask_decoder.iou_token.weight.device
-        self.look_at(self.network.embed(torch.from_numpy(pixels).to(device)))
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+            embedding = self.network.embed(torch.from_numpy(pixels).to(device))
+        self.look_at(embedding.float())
 
     @torch.no_grad()
     def look_at(self, embedding: Float[Tensor, "1 c g g"]) -> None:
         """Take an embedding and prepare what all prompts share."""
-        self._image = _Image(self.network, embedding, self.at_once)
+        kind = torch.bfloat16 if self.half else torch.float32
+        self._image = _Image(self.network, embedding, self.at_once, kind)
 
     def survivors(self, points: NDArray[np.float64], iou_above: float) -> Iterator[Survivors]:
         """Masks of points (n, 2), in pixels of the square, whose predicted IoU is above."""
@@ -71,17 +76,20 @@ class ManyPoints:
 class _Image:
     """One embedding with everything that its prompts share."""
 
-    def __init__(self, network: Sam, embedding: Float[Tensor, "1 c g g"], at_once: int) -> None:
+    def __init__(
+        self, network: Sam, embedding: Float[Tensor, "1 c g g"], at_once: int, kind: torch.dtype
+    ) -> None:
         self.prompts, self.decoder = network.prompt_encoder, network.mask_decoder
-        self.image = (embedding + self.prompts.dense(None, 1))[0].flatten(1).t().contiguous()
+        image = (embedding + self.prompts.dense(None, 1))[0].flatten(1).t().contiguous()
+        self.image = image.to(kind)
         positions = self.prompts.dense_pe()[0].flatten(1).t().contiguous()  # (p, c)
         transformer = self.decoder.transformer
         blocks: list[TwoWayBlock] = list(transformer.layers)  # type: ignore[arg-type]
-        self.first = _FirstLayer(blocks[0], self.image, positions)
-        self.later = [_LaterLayer(block, positions) for block in blocks[1:]]
-        self.last = _ToImage(transformer.final_attn_token_to_image, positions)
+        self.first = _FirstLayer(blocks[0], image, positions, kind)
+        self.later = [_LaterLayer(block, positions, kind) for block in blocks[1:]]
+        self.last = _ToImage(transformer.final_attn_token_to_image, positions, kind)
         self.norm_last = transformer.norm_final_attn
-        self.upscaler = _Upscaler(self.decoder)
+        self.upscaler = _Upscaler(self.decoder, kind)
         self.own = self.image.new_empty(at_once, *self.image.shape)
         rows = blocks[0].self_attn.heads * (self.decoder.masks + 3)  # IoU, masks, point, padding
         self.scores = self.image.new_empty(rows, len(self.image))
@@ -100,7 +108,7 @@ class _Image:
             for i in which[:, 0].unique_consecutive().tolist()
         ]
         low = torch.cat(logits) if logits else self.image.new_empty(0, 1, 1)
-        return which[:, 0], iou[kept], low
+        return which[:, 0], iou[kept], low.float()
 
     def _two_ways(
         self, points: Float[Tensor, "n 1 2"]
@@ -121,14 +129,19 @@ class _FirstLayer:
     """The layer in which all prompts still look at the same image."""
 
     def __init__(
-        self, block: TwoWayBlock, image: Float[Tensor, "p c"], positions: Float[Tensor, "p c"]
+        self,
+        block: TwoWayBlock,
+        image: Float[Tensor, "p c"],
+        positions: Float[Tensor, "p c"],
+        kind: torch.dtype,
     ) -> None:
         look, tell = block.cross_attn_token_to_image, block.cross_attn_image_to_token
         self.block, self.look = block, look
         placed = image + positions
         self.keys = _by_head(look.k_proj(placed), look.heads)  # (h, p, d)
         self.values = _by_head(look.v_proj(image), look.heads)
-        self.to_tokens = _ToTokens(tell, tell.q_proj(placed))
+        self.to_tokens = _ToTokens(tell, tell.q_proj(placed), kind)
+        self.norm = _Norm(block.norm4, kind)
 
     def __call__(
         self,
@@ -145,18 +158,21 @@ class _FirstLayer:
         queries = self.block.after_image(queries, self.look.out_proj(found))
         for i, rows in enumerate(self.to_tokens.rows(queries + tokens, scores, None)):
             told = self.to_tokens.told(queries[i])
-            _spread(image, rows, told, self.block.norm4, own[i])
+            _spread(image, rows, told, self.norm, own[i])
         return queries
 
 
 class _LaterLayer:
     """A layer in which each prompt has its own image."""
 
-    def __init__(self, block: TwoWayBlock, positions: Float[Tensor, "p c"]) -> None:
+    def __init__(
+        self, block: TwoWayBlock, positions: Float[Tensor, "p c"], kind: torch.dtype
+    ) -> None:
         tell = block.cross_attn_image_to_token
         self.block = block
-        self.to_image = _ToImage(block.cross_attn_token_to_image, positions)
-        self.to_tokens = _ToTokens(tell, tell.q_proj(positions))
+        self.to_image = _ToImage(block.cross_attn_token_to_image, positions, kind)
+        self.to_tokens = _ToTokens(tell, tell.q_proj(positions), kind)
+        self.norm = _Norm(block.norm4, kind)
 
     def __call__(
         self,
@@ -170,18 +186,21 @@ class _LaterLayer:
         queries = self.block.after_image(queries, found)
         for i, rows in enumerate(self.to_tokens.rows(queries + tokens, scores, own)):
             told = self.to_tokens.told(queries[i])
-            _spread(own[i], rows, told, self.block.norm4, own[i])
+            _spread(own[i], rows, told, self.norm, own[i])
         return queries
 
 
 class _ToImage:
     """Tokens ask their own image: scores from folded queries, values projected when gathered."""
 
-    def __init__(self, attention: Attention, positions: Float[Tensor, "p c"]) -> None:
+    def __init__(
+        self, attention: Attention, positions: Float[Tensor, "p c"], kind: torch.dtype
+    ) -> None:
         self.attention, self.heads = attention, attention.heads
         # The bias of the keys adds the same to all positions, which the softmax forgets.
         projected = positions @ attention.k_proj.weight.t()
-        self.positions = _by_head(projected, self.heads).transpose(1, 2).contiguous()  # (h, d, p)
+        by_head = _by_head(projected, self.heads).transpose(1, 2)  # (h, d, p)
+        self.positions = by_head.contiguous().to(kind)
 
     def __call__(
         self, placed: Float[Tensor, "n t c"], own: Float[Tensor, "n p c"], scores: Tensor
@@ -198,7 +217,7 @@ class _ToImage:
         by_head = _by_head(q, self.heads)  # (h, t, d)
         rows = _scores(by_head, self.attention.k_proj, self.positions, image, scores)
         torch.softmax(rows, dim=1, out=rows)
-        gathered = (rows @ image).reshape(self.heads, len(q), -1)  # (h, t, c)
+        gathered = (rows @ image).float().reshape(self.heads, len(q), -1)  # (h, t, c)
         values = gathered @ _rows_by_head(self.attention.v_proj, self.heads).transpose(1, 2)
         return values.transpose(0, 1).flatten(1) + self.attention.v_proj.bias
 
@@ -206,9 +225,12 @@ class _ToImage:
 class _ToTokens:
     """The image asks the tokens: scores from folded keys, values projected before they spread."""
 
-    def __init__(self, attention: Attention, asked: Float[Tensor, "p i"]) -> None:
+    def __init__(
+        self, attention: Attention, asked: Float[Tensor, "p i"], kind: torch.dtype
+    ) -> None:
         self.attention, self.heads = attention, attention.heads
-        self.asked = _by_head(asked, self.heads).transpose(1, 2).contiguous()  # (h, d, p)
+        by_head = _by_head(asked, self.heads).transpose(1, 2)  # (h, d, p)
+        self.asked = by_head.contiguous().to(kind)
 
     def rows(
         self, placed: Float[Tensor, "n t c"], scores: Tensor, own: Float[Tensor, "n p c"] | None
@@ -234,13 +256,13 @@ class _ToTokens:
 class _Upscaler:
     """Transposed convolutions of stride two as matrix products, channels last."""
 
-    def __init__(self, decoder: MaskDecoder) -> None:
+    def __init__(self, decoder: MaskDecoder, kind: torch.dtype) -> None:
         up1, norm, _, up2, _ = decoder.output_upscaling
         assert isinstance(up1, nn.ConvTranspose2d) and isinstance(up2, nn.ConvTranspose2d)
         assert up1.bias is not None and up2.bias is not None and isinstance(norm, LayerNorm2d)
-        self.weight1, self.bias1 = _as_matrix(up1), up1.bias
-        self.weight2, self.bias2 = _as_matrix(up2), up2.bias
-        self.norm = norm
+        self.weight1, self.bias1 = _as_matrix(up1).to(kind), up1.bias.to(kind)
+        self.weight2, self.bias2 = _as_matrix(up2).to(kind), up2.bias.to(kind)
+        self.norm = _Norm(norm, kind)
 
     def __call__(
         self, image: Float[Tensor, "p c"], vectors: Float[Tensor, "k v"]
@@ -255,10 +277,19 @@ class _Upscaler:
         self, image: Float[Tensor, "p c"], vectors: Float[Tensor, "k v"]
     ) -> Float[Tensor, "q k"]:
         twice = (image @ self.weight1).view(-1, len(self.bias1)) + self.bias1  # (4p, c/4)
-        norm = self.norm
-        twice = F.gelu(F.layer_norm(twice, norm.weight.shape, norm.weight, norm.bias, norm.eps))
+        twice = F.gelu(self.norm(twice))
         four = (twice @ self.weight2).view(-1, len(self.bias2)) + self.bias2  # (16p, c/8)
-        return F.gelu(four) @ vectors.t()
+        return F.gelu(four) @ vectors.t().to(four.dtype)
+
+
+class _Norm:
+    """A layer norm over the last axis, in the precision of the image."""
+
+    def __init__(self, norm: nn.LayerNorm | LayerNorm2d, kind: torch.dtype) -> None:
+        self.weight, self.bias, self.eps = norm.weight.to(kind), norm.bias.to(kind), norm.eps
+
+    def __call__(self, x: Float[Tensor, "p c"]) -> Float[Tensor, "p c"]:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 def _as_matrix(up: nn.ConvTranspose2d) -> Float[Tensor, "c o"]:
@@ -285,10 +316,10 @@ def _scores(
     heads, tokens, width = by_head.shape
     scaled = by_head / width**0.5
     rows = buffer[: heads * tokens]
-    torch.bmm(scaled, positions, out=rows.view(heads, tokens, -1))
+    torch.bmm(scaled.to(rows.dtype), positions, out=rows.view(heads, tokens, -1))
     if image is not None:
         folded = scaled @ _rows_by_head(projection, heads)  # (h, t, c)
-        rows.addmm_(folded.flatten(0, 1), image.t())
+        rows.addmm_(folded.flatten(0, 1).to(rows.dtype), image.t())
     return rows
 
 
@@ -296,9 +327,9 @@ def _spread(
     image: Float[Tensor, "p c"],
     shares: Float[Tensor, "r p"],
     told: Float[Tensor, "r c"],
-    norm: nn.LayerNorm,
+    norm: _Norm,
     out: Float[Tensor, "p c"],
 ) -> None:
     """out = norm(image + what each position was told)."""
-    torch.addmm(image, shares.t(), told, out=out)
+    torch.addmm(image, shares.t(), told.to(image.dtype), out=out)
     out.copy_(norm(out))

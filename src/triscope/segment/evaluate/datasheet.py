@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -86,8 +87,8 @@ def concavity(mask: NDArray[np.bool_]) -> float:
     """One minus the mask's area over that of its convex hull; holes count as concave."""
     points = np.argwhere(mask)[:, ::-1].astype(np.int32)
     # The hull of pixel squares, not of their centres: a rectangle has concavity 0.
-    corners = np.concatenate([points, points + [1, 0], points + [0, 1], points + [1, 1]])
-    hull = cv2.convexHull(corners.astype(np.int32))
+    offsets = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.int32)
+    hull = cv2.convexHull((points[:, None] + offsets).reshape(-1, 2))
     return float(max(0.0, 1 - mask.sum() / max(cv2.contourArea(hull), 1e-9)))
 
 
@@ -120,7 +121,7 @@ body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 64r
 h1 {{ font-size: 1.4rem; }} th {{ text-align: left; font-weight: 500; padding-right: 1.5rem; }}
 td {{ text-align: right; font-variant-numeric: tabular-nums; }}
 .tables {{ display: flex; gap: 4rem; flex-wrap: wrap; align-items: flex-start; }}
-.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1.5rem; }}
+.plots {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1rem; }}
 svg {{ width: 100%; height: auto; }} text {{ font: 11px system-ui, sans-serif; fill: #444; }}
 .name {{ font-size: 13px; font-weight: 600; fill: #222; }}
 </style>
@@ -171,7 +172,7 @@ def _map(name: str, cells: Floats) -> str:
 
 def _ranges(edges: Iterable[float]) -> list[str]:
     plain = [f"{edge:g}" for edge in edges]
-    return [f"{a}+" if b == "inf" else f"{a}-{b}" for a, b in zip(plain, plain[1:], strict=False)]
+    return [f"{a}+" if b == "inf" else f"{a}-{b}" for a, b in pairwise(plain)]
 
 
 def _named(names: Sequence[str], values: Floats) -> dict[str, int]:

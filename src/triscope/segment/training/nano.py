@@ -19,7 +19,7 @@ from triscope.segment.training.scenes import Scenes
 from triscope.segment.training.task import PromptableTask, Recipe
 
 VALIDATION_SEED = 1_000_000_000  # scenes from here on are never trained on
-VALIDATION_BATCHES = 6
+VALIDATION_BATCHES = 3
 Schedule = Literal["constant", "cosine", "drop"]
 
 
@@ -36,15 +36,20 @@ class Stage:
 
 def stages(seed: int = 0) -> tuple[Stage, ...]:
     """The stages that made the weights in the package."""
-    first = Recipe(clicks=0, rounds_without=0, judge_all=True)
-    return (Stage("first", 256, _plan(3000, 6, 1e-3, seed, "constant"), 12, first),)
+    one = Recipe(clicks=0, rounds_without=0, judge_all=True)
+    three = Recipe(clicks=1, rounds_without=1, judge_all=True)
+    return (
+        Stage("first", 256, _plan(500, 6, 1e-3, seed, "constant"), 12, one),
+        Stage("second", 256, _plan(300, 6, 8e-4, seed, "cosine"), 6, three),
+        Stage("third", 512, _plan(60, 2, 2e-4, seed, "cosine"), 8, three),
+    )
 
 
 def _plan(steps: int, batch: int, rate: float, seed: int, schedule: Schedule) -> Plan:
     return Plan(
         steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, optimizer="adamw",
         schedule=schedule, warm_up=min(200, steps // 10), precision="bf16-mixed", clip=1.0,
-        ema=0.998, checkpoint_every=100, score_every=250, seed=seed, accelerator="cpu",
+        checkpoint_every=50, score_every=100, seed=seed, accelerator="cpu",
     )  # fmt: skip
 
 
