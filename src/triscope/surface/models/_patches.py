@@ -15,7 +15,8 @@ from triscope.errors import WeightsMismatch
 from triscope.kernel.nn.tap import Tap
 from triscope.surface.models._distillation import resized
 
-TABLE = 1 << 22  # distances that a graph holds at a time for one image
+AT_ONCE = 2  # images that a backbone sees together while watching
+TABLE = 1 << 20  # distances that a graph holds at a time for one image
 
 
 class Patches(nn.Module):
@@ -53,6 +54,15 @@ class Patches(nn.Module):
 def rows_of(features: Float[Tensor, "b d i j"]) -> Float[Tensor, "b n d"]:
     """One row a place, places row by row."""
     return features.flatten(2).transpose(1, 2)
+
+
+def features_of(
+    patches: Patches, images: Float[Tensor, "b 3 h w"]
+) -> Iterator[tuple[slice, Float[Tensor, "b d i j"]]]:
+    """Features of few images at a time, which bounds what the backbone holds."""
+    for start in range(0, images.shape[0], AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        yield part, patches(images[part])
 
 
 def places_of(patches: Patches, size: int) -> tuple[int, int]:

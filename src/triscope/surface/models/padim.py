@@ -25,6 +25,7 @@ from triscope.surface.models._distillation import highest
 from triscope.surface.models._patches import (
     Enlarged,
     Patches,
+    features_of,
     places_of,
     restore_parts,
     rows_of,
@@ -43,7 +44,7 @@ class Settings:
     layers: tuple[int, ...] = ()  # taps of the backbone; empty: strides 8 and 16
     channels: int = 100  # drawn at random from all channels (paper: 100 to 550); 0: all
     ridge: float = 0.01  # added to the variances, as a share of their mean over the places
-    memory: int = 1_000_000_000  # bytes that the fit may hold, 512 MB of them the program's
+    memory: int = 1_500_000_000  # bytes that the fit may hold, 900 MB of them the program's
     sigma: float = 4.0  # of the Gaussian blur of the heat map, in pixels; 0: none
     rotations: tuple[float, ...] = ()  # angles in degrees at which good images are watched too
     colour: float = 0.0  # good images are watched brighter, darker and tinted by this share too
@@ -82,8 +83,8 @@ class Padim:
     def watch(self, images: Float[Tensor, "b 3 h w"], ids: Int[Tensor, "b"]) -> None:
         """Add good images, and their turned and tinted views, to the statistics of each place."""
         for seen in views(images, self.settings.rotations, self.settings.colour):
-            rows = rows_of(self.patches(seen)[:, self.chosen])
-            self.gaussians.add(rows, ids)
+            for part, features in features_of(self.patches, seen):
+                self.gaussians.add(rows_of(features[:, self.chosen]), ids[part])
         self._changed = True
 
     def settle(self) -> None:

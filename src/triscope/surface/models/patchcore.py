@@ -25,6 +25,7 @@ from triscope.surface.models._patches import (
     Enlarged,
     Patches,
     cross,
+    features_of,
     places_of,
     restore_parts,
     rows_of,
@@ -84,7 +85,8 @@ class PatchCore:
     def watch(self, images: Float[Tensor, "b 3 h w"], ids: Int[Tensor, "b"]) -> None:
         """Remember the patches of good images, and of their turned and tinted views."""
         for seen in views(images, self.settings.rotations, self.settings.colour):
-            self.memory.add(rows_of(self.patches(seen)), ids)
+            for part, features in features_of(self.patches, seen):
+                self.memory.add(rows_of(features), ids[part])
 
     def settle(self) -> None:
         """Choose the bank from what was watched, farthest first (algorithm 1)."""

@@ -28,6 +28,7 @@ from triscope.surface.models._patches import (
     Enlarged,
     Patches,
     cross,
+    features_of,
     places_of,
     restore_parts,
     rows_of,
@@ -47,7 +48,7 @@ class Settings:
     nearest: int = 50  # good images that an image is compared with (K)
     keep: float = 0.1  # share of the patches of a good image that are kept (paper: 1)
     score: Literal["map", "images"] = "map"  # maximum of the map, or (paper) distance to K images
-    memory: int = 1_000_000_000  # bytes that the fit may hold, 512 MB of them the program's
+    memory: int = 1_500_000_000  # bytes that the fit may hold, 900 MB of them the program's
     sigma: float = 4.0  # of the Gaussian blur of the heat map, in pixels; 0: none
     rotations: tuple[float, ...] = ()  # angles in degrees at which good images are watched too
     colour: float = 0.0  # good images are watched brighter, darker and tinted by this share too
@@ -81,7 +82,8 @@ class Spade:
     def watch(self, images: Float[Tensor, "b 3 h w"], ids: Int[Tensor, "b"]) -> None:
         """Put good images, and their turned and tinted views, into the gallery."""
         for seen in views(images, self.settings.rotations, self.settings.colour):
-            self.gallery.add(rows_of(self.patches(seen)), ids)
+            for part, features in features_of(self.patches, seen):
+                self.gallery.add(rows_of(features), ids[part])
 
     def settle(self) -> None:
         """Nothing is left to compute; NotFitted where nothing was watched."""
