@@ -121,6 +121,7 @@ def _write_report(check: Any, data: str, measured: Any, options: Any, report: An
     from triscope.cli._figures import figures_of
     from triscope.cli._run import OPTIONS, Run
     from triscope.cli._sources import Captures
+    from triscope.kernel.report import known_sections
     from triscope.kernel.runtime.evaluating import to_measure
 
     samples, _ = to_measure(check, check.captures(data))
@@ -129,4 +130,5 @@ def _write_report(check: Any, data: str, measured: Any, options: Any, report: An
     run.go(Captures(samples, len(samples)), report)
     assert run.report is not None
     run.report.figures = figures_of(measured)
+    run.report.more = known_sections(measured.known)
     run.write_report()

@@ -1,6 +1,7 @@
 """Reports: one self-contained HTML page, and PNG overlays. No torch."""
 
 from triscope.kernel.report.inspecting import InspectionReport
+from triscope.kernel.report.known import known_sections
 from triscope.kernel.report.page import Page, Section, render, section, write_page
 from triscope.kernel.report.pictures import Scale, overlay, scale_of, write_overlay
 from triscope.kernel.report.sections.figures import Figure
@@ -11,6 +12,7 @@ __all__ = [
     "Page",
     "Scale",
     "Section",
+    "known_sections",
     "overlay",
     "render",
     "scale_of",

@@ -15,6 +15,7 @@ from triscope.errors import DataError
 from triscope.kernel.data import Sample, mask_of, read_image
 from triscope.kernel.report import pictures
 from triscope.kernel.report.choice import Choice
+from triscope.kernel.report.misses import Misses
 from triscope.kernel.report.page import Page, Section, write_page
 from triscope.kernel.report.rows import Row, row_of, shared_rows
 from triscope.kernel.report.sections.card import card as card_section
@@ -45,6 +46,7 @@ class InspectionReport:
         self.figures: list[Figure] = []
         self.more: list[Section] = []  # sections of other kinds of answers
         self._choice: Choice[Shown] = Choice(most, card.zones)
+        self._misses = Misses(card.answers)
         self._start = perf_counter()
 
     def add(self, answer: Inspection | Skipped, sample: Sample | None = None) -> None:
@@ -55,6 +57,7 @@ class InspectionReport:
         row = row_of(answer, sample)
         self.rows.append(row)
         self._choice.offer(row, lambda: _shown(answer, row, sample))
+        self._misses.add(answer, sample)
 
     def sections(self) -> list[Section]:
         """The parts of the page, in their order."""
@@ -67,6 +70,7 @@ class InspectionReport:
             gallery(self._choice.items(), len(self.rows), zones.pixel_above if zones else None),
             types(self.rows),
             *self.more,
+            self._misses.section(),
             skipped(self.skipped),
             timing(self.rows, perf_counter() - self._start),
             card_section(self.card),
@@ -108,8 +112,15 @@ def _light(answer: Inspection) -> Inspection:
 
 
 def _truth(sample: Sample | None, image: NDArray[np.generic]) -> list[pictures.Polygon]:
-    if sample is None or sample.mask is None:
+    if sample is None:
         return []
+    if sample.mask is None:
+        return [_corners(box.box) for box in sample.boxes]
     with contextlib.suppress(DataError):
         return pictures.outlines_of(mask_of(sample.mask, image.shape[:2], f"{sample.name}'s mask"))
     return []
+
+
+def _corners(box: tuple[float, float, float, float]) -> pictures.Polygon:
+    x0, y0, x1, y1 = box
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]

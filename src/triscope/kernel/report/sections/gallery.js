@@ -45,7 +45,9 @@ page.section("gallery", (root, data, bus) => {
     const [x0, y0, x1, y1] = finding.box;
     return path([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]);
   };
-  const stack = (item) => {
+  // Names are drawn where there are several kinds of findings to tell apart.
+  const named_classes = data.items.some((item) => item.findings.some((f) => f.label !== "anomaly"));
+  const stack = (item, named = false) => {
     const [h, w] = item.size;
     const made = page.element("div", { className: "stack" });
     made.style.setProperty("--r", w / h);
@@ -61,6 +63,12 @@ page.section("gallery", (root, data, bus) => {
     item.findings.forEach((finding) => {
       const d = shape(finding);
       if (d) found.append(page.svg("path", { class: "halo", d }), page.svg("path", { class: "found", d }));
+      if (d && named && finding.box) {
+        const size = Math.max(h, w) / 34, [x0, y0] = finding.box;
+        const name = page.svg("text", { x: x0, y: y0 > 1.4 * size ? y0 - 0.35 * size : y0 + 1.1 * size, "font-size": size });
+        name.textContent = `${finding.label} ${page.short(Number(finding.score.toFixed(2)))}`;
+        found.append(name);
+      }
     });
     item.truth.forEach((line) => truth.append(page.svg("path", { class: "truth", d: path(line) })));
     drawing.append(found, truth);
@@ -119,7 +127,7 @@ page.section("gallery", (root, data, bus) => {
     open = (number + list.length) % list.length;
     const item = list[open];
     part("name").textContent = `${item.name} (${open + 1} of ${list.length})`;
-    part("large").replaceChildren(stack(item));
+    part("large").replaceChildren(stack(item, named_classes));
     part("reason").replaceChildren(tag(item), ` score ${page.short(item.score)}${item.label ? `, labelled ${item.label}` : ""}. By the check: ${item.reason}.`);
     part("findings").replaceChildren(...findings(item));
     if (!part("dialog").open) part("dialog").showModal();
