@@ -15,6 +15,7 @@ from triscope.errors import BadLabels, BadSettings, DataError, EmptyData, NotFit
 from triscope.kernel import catalogue
 from triscope.kernel.data import Sample
 from triscope.kernel.data.video import Cut, open_videos
+from triscope.kernel.metrics.calibration_error import calibration_error
 from triscope.kernel.runtime.moments import zones_of_doubt
 from triscope.kernel.verbs import fit
 from triscope.motion.augment import OPERATIONS, Augmentation, flip_rules
@@ -161,3 +162,42 @@ def test_the_line_of_doubt_lies_below_the_first_mistake() -> None:
     assert 0.3 < zones.review_above < 0.4 and zones.fail_above == 1.0
     assert zones.basis.startswith("3 of 4 held-out videos answered rightly; all 2 below")
     assert zones_of_doubt([(0.2, True)]).review_above == pytest.approx(0.6)
+
+
+def test_a_check_of_clips_is_evaluated_with_its_confusion_and_calibration(tmp_path: Path) -> None:
+    check = fitted("tsm")
+    for i, way in enumerate(("left", "left", "right")):
+        write(tmp_path / way / f"new{i}.mp4", frames_of(way, seed=900 + i))
+    known = check.evaluate(tmp_path).known
+    assert known["classes"][0]["captures"] == 2 and known["classes"][1]["captures"] == 1
+    matrix = np.array(known["matrix"])
+    assert matrix.sum() == 3 and known["top_5"] == 1.0
+    assert known["accuracy"] == pytest.approx(matrix.trace() / 3)
+    sure = [
+        max(check.inspect(p).details["probabilities"].values()) for p in tmp_path.rglob("*.mp4")
+    ]
+    right = [check.inspect(p).details["label"] == p.parent.name for p in tmp_path.rglob("*.mp4")]
+    assert known["calibration_error"] == pytest.approx(by_hand(sure, right), abs=1e-5)
+
+
+def by_hand(sure: list[float], right: list[bool], bins: int = 15) -> float:
+    """Expected calibration error, bin by bin."""
+    total = 0.0
+    for b in range(bins):
+        inside = [i for i, s in enumerate(sure) if b / bins < s <= (b + 1) / bins]
+        if inside:
+            accuracy = sum(right[i] for i in inside) / len(inside)
+            total += abs(accuracy - sum(sure[i] for i in inside) / len(inside)) * len(inside)
+    return total / len(sure)
+
+
+def test_calibration_error_is_zero_where_probabilities_come_true() -> None:
+    assert calibration_error([1.0, 1.0], [True, True]) == 0
+    assert calibration_error([0.5, 0.5], [True, False]) == 0
+    assert calibration_error([0.9, 0.9], [False, False]) == pytest.approx(0.9)
+    rng = np.random.default_rng(0)
+    sure = rng.random(200).tolist()
+    right = (rng.random(200) < 0.5).tolist()
+    assert calibration_error(sure, right) == pytest.approx(by_hand(sure, right))
+    with pytest.raises(BadLabels, match="wants probabilities"):
+        calibration_error([], [])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from triscope.errors import DataError
 from triscope.kernel.data import Sample, mask_of, read_image
+from triscope.kernel.data.video.file import is_video, still_of
 from triscope.kernel.report import pictures
 from triscope.kernel.report.choice import Choice
 from triscope.kernel.report.misses import Misses
@@ -91,7 +92,7 @@ def _shown(answer: Inspection, row: Row, sample: Sample | None) -> Shown | None:
     """The capture with its picture; None where its image cannot be read again."""
     source: Any = sample.source if sample is not None else answer.source
     try:
-        image = read_image(source)
+        image = still_of(source) if is_video(source) else read_image(source)
     except DataError:
         return None
     heat = answer.heatmap

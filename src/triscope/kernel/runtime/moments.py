@@ -7,7 +7,7 @@ single frames and its own state (see ``kernel.runtime.online``).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +21,7 @@ from triscope.kernel.data.video.timeline import IDLE, read_timeline
 from triscope.kernel.results import Finding, Zones
 from triscope.kernel.runtime.boxes import class_name
 from triscope.kernel.runtime.check import Check, Prepared, Reading
-from triscope.kernel.runtime.label import softmax
+from triscope.kernel.runtime.label import LabelExaminer, softmax
 
 
 class MomentsCheck(Check):
@@ -38,6 +38,12 @@ class MomentsCheck(Check):
     def captures(self, source: Any) -> Dataset:
         """The videos behind a folder, list or file."""
         return open_videos(source)
+
+    def examiner(self) -> MomentsExaminer | None:
+        """The confusion matrix of whole videos; a timeline has no label of its own."""
+        if self.card.input.get("kind") == "timeline":
+            return None
+        return MomentsExaminer(self.card.classes)
 
     def prepare(self, sample: Sample) -> Prepared:
         """Read the views of a video: float32 (rows, 3, t, h, w) in [0, 1]."""
@@ -120,6 +126,37 @@ class MomentsCheck(Check):
         promise = {"videos": len(rights), "right": sum(right for _, right in rights)}
         self.card = self.card.with_(zones=zones, promise=promise)
         return zones
+
+
+class MomentsExaminer(LabelExaminer):
+    """Classes that were found beside the labels; also the best five, and calibration."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        super().__init__(classes)
+        self.sure: list[float] = []
+        self.right: list[bool] = []
+        self.among_five: list[bool] = []
+
+    def take(self, sample: Sample, reading: Reading) -> None:
+        """One video's class."""
+        super().take(sample, reading)
+        named = reading.details["probabilities"]
+        best = sorted(named, key=lambda name: -named[name])
+        self.sure.append(float(named[best[0]]))
+        self.right.append(best[0] == sample.label)
+        self.among_five.append(sample.label in best[:5])
+
+    def result(self) -> dict[str, Any]:
+        """See ``kernel.metrics.named``; ``top_5`` and ``calibration_error`` beside it."""
+        from triscope.kernel.metrics.calibration_error import calibration_error
+
+        more: dict[str, float | None] = {"top_5": None, "calibration_error": None}
+        if self.sure:
+            more = {
+                "top_5": float(np.mean(self.among_five)),
+                "calibration_error": calibration_error(self.sure, self.right),
+            }
+        return {**super().result(), **more}
 
 
 def zones_of_doubt(rights: list[tuple[float, bool]]) -> Zones:

@@ -1,0 +1,119 @@
+"""Accuracy on whole data sets, trained on this CPU: gestures, fights, painted assemblies.
+
+Usage: python benchmarks/bench_motion_accuracy.py gestures|fights|assembly [--seen rgb] [--data DIR]
+Gestures: three folds, a person held out in each. Fights: two folds by file. Assembly: 48 painted
+videos to learn from, 40 others (other seeds) to test, a quarter of each fault. Settings are fixed
+here; nothing is chosen on test data but what the docs say was tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from triscope.kernel.data.splits import folds
+from triscope.kernel.data.video import open_videos, without
+from triscope.kernel.data.video.timeline import open_timelines
+from triscope.kernel.verbs import fit
+from triscope.motion.steps.checking import error_counts
+from triscope.motion.steps.metrics import Counts, edit_score, frame_accuracy, overlap_counts
+from triscope.motion.steps.running import check_video, online_delay
+from triscope.motion.synth import assembly
+
+DATA = Path(os.environ.get("TRISCOPE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+SMALL = {"frames": 8, "size": 64, "square": True, "width": 2.0, "depth": 1.0,
+         "sampling": "segments"}  # fmt: skip
+GESTURES = {**SMALL, "step": 3, "steps": 120, "batch": 9, "learning_rate": 4e-3, "dropout": 0.2}
+FIGHTS = {**SMALL, "step": 2, "steps": 150, "batch": 8, "learning_rate": 3e-3, "dropout": 0.3,
+          "views": 2}  # fmt: skip
+FAULTS: tuple[assembly.Fault, ...] = ("none", "left out", "swapped", "slowed")
+
+
+def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share."""
+    share = right / count
+    centre = (share + z * z / 2 / count) / (1 + z * z / count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / 4 / count**2) / (1 + z * z / count)
+    return centre - half, centre + half
+
+
+def gestures(root: Path, seen: str) -> None:
+    data, right, count = open_videos(root), 0, 0
+    for person in ("1", "2", "3"):
+        kept, held = without(data, person)
+        check = fit("x3d", kept, {**GESTURES, "seen": seen}, calibrate=0)
+        found = [check.inspect(sample).details["label"] == sample.label for sample in held]
+        right, count = right + sum(found), count + len(found)
+        print(f"person {person} held out: {sum(found)} of {len(found)}", flush=True)
+    low, high = wilson(right, count)
+    print(f"gestures, x3d, {seen}: {right} of {count}, 95 % interval {low:.3f} to {high:.3f}")
+
+
+def fights(root: Path, seen: str) -> None:
+    data, right, count = open_videos(root), 0, 0
+    for train, test in folds(data, 2, seed=0):
+        plain = replace(train, samples=tuple(replace(s, split=None) for s in train))
+        check = fit("x3d", plain, {**FIGHTS, "seen": seen}, calibrate=0)
+        found = [check.inspect(sample).details["label"] == sample.label for sample in test]
+        right, count = right + sum(found), count + len(found)
+        print(f"fold: {sum(found)} of {len(found)}", flush=True)
+    low, high = wilson(right, count)
+    print(f"fights, x3d, {seen}: {right} of {count}, 95 % interval {low:.3f} to {high:.3f}")
+
+
+def assemblies(name: str, causal: bool, steps: int) -> None:
+    tests = assembly.paint_many(40, 9000, FAULTS)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        assembly.write_all(folder / "train", assembly.paint_many(48, 1000, FAULTS))
+        assembly.write_all(folder / "test", tests)
+        settings = {"steps": steps, "size": 48, "causal": causal}
+        check = fit(name, folder / "train", settings, calibrate=0)
+        errors, overlaps = Counts(), {k: Counts() for k in (0.1, 0.25, 0.5)}
+        accuracies, edits, delays = [], [], []
+        for one, sample in zip(tests, open_timelines(folder / "test"), strict=True):
+            checked = check_video(check, sample, assembly.procedure())
+            count = min(len(checked.labels), len(one.labels))
+            found, true = checked.labels[:count], one.labels[:count]
+            errors += error_counts(checked.errors, one.errors)
+            accuracies.append(frame_accuracy(found, true))
+            edits.append(edit_score(found, true))
+            for overlap in overlaps:
+                overlaps[overlap] += overlap_counts(found, true, overlap, ("idle",))
+            delays.append(online_delay(checked.probabilities, true, check.card.classes, 10.0))
+    told = ", ".join(f"F1@{int(100 * k)} {c.f1:.3f}" for k, c in overlaps.items())
+    print(
+        f"assembly, {name}{', causal' if causal else ''}: step errors F1 {errors.f1:.3f} "
+        f"({errors.true} found, {errors.false} false, {errors.missed} missed); frame accuracy "
+        f"{np.mean(accuracies):.3f}, edit {np.mean(edits):.3f}, {told}; "
+        f"delay {np.mean(delays):.2f} s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("gestures", "fights", "assembly"))
+    parser.add_argument("--seen", default="difference", choices=("difference", "rgb"))
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--model", default="ms_tcn", choices=("ms_tcn", "asformer"))
+    parser.add_argument("--causal", action="store_true")
+    parser.add_argument("--steps", type=int, default=600)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.what == "assembly":
+        assemblies(given.model, given.causal, given.steps)
+    elif given.what == "gestures":
+        gestures(given.data / "gestures", given.seen)
+    else:
+        fights(given.data / "fights", given.seen)
+
+
+if __name__ == "__main__":
+    main()
