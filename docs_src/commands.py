@@ -51,7 +51,7 @@ def commands_page() -> str:
 def leaves() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Every command that does something: its name, itself and its context; ``fit`` is one."""
     root = program()
-    yield from _leaves(root, click.Context(root, info_name="triscope"))
+    yield from _leaves(root, click.Context(root, info_name="triscope", **root.context_settings))
 
 
 def keys_of(command: click.Command) -> Mapping[str, str]:
@@ -68,7 +68,7 @@ def _leaves(
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, parent=context, info_name=name)
+        inner = click.Context(command, parent=context, info_name=name, **command.context_settings)
         if isinstance(command, click.Group) and name != "fit":
             yield from _leaves(command, inner)
         else:

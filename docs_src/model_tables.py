@@ -18,20 +18,27 @@ ANSWERS = {
     "Heatmap": "where it looks unlike good parts",
     "Boxes": "boxes of known defects",
     "Label": "the class of the part",
-    "Masks": "masks",
-    "Depth": "depth",
-    "Moments": "what happens when",
+    "Masks": "masks of known defects, or of what was asked for",
+    "Depth": "depth of a scene",
+    "Moments": "what happens, and when",
 }
 
 
 def models_table() -> str:
-    """One line a model, for the README."""
-    rows = [
-        f"| `{e.name}` | {e.domain} | {ANSWERS.get(e.answers, e.answers)} | {_plain(e.summary)} |"
-        for e in _ordered()
-    ]
-    head = "| model | domain | answers | what it is |\n|---|---|---|---|\n"
-    return head + "\n".join(rows) + "\n"
+    """One line a kind of answer of each domain, for the README."""
+    rows = []
+    for domain, entries in groupby(_ordered(), key=lambda e: e.domain):
+        kinds: dict[str, list[str]] = {}
+        for entry in entries:
+            kinds.setdefault(entry.answers, []).append(f"`{entry.name}`")
+        rows += [
+            f"| {domain} | {ANSWERS.get(answers, answers)} | {', '.join(names)} |"
+            for answers, names in sorted(
+                kinds.items(), key=lambda kind: list(ANSWERS).index(kind[0])
+            )
+        ]
+    head = "| domain | answers | models |\n|---|---|---|"
+    return "\n".join([head, *rows]) + "\n"
 
 
 def models_page() -> str:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from triscope.kernel import catalogue
 from triscope.surface import synth
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,11 +29,16 @@ def test_generated_parts_are_current() -> None:
     assert not late, f"run 'make docs': {', '.join(late)} would change"
 
 
+def test_the_readme_names_every_model() -> None:
+    table = generate.PARTS["models"]()
+    assert [name for name in catalogue.models() if f"`{name}`" not in table] == []
+
+
 def test_every_command_documents_its_json() -> None:
     for name, command, _ in commands.leaves():
         keys = commands.keys_of(command)
         assert keys, f"{name}: no KEYS beside its function"
-        assert all(isinstance(text, str) and len(text) > 3 for text in keys.values()), name
+        assert all(isinstance(text, str) and text.strip() for text in keys.values()), name
 
 
 @pytest.fixture

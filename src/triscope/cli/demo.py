@@ -27,6 +27,7 @@ KEYS = {
     "promise": "what the thresholds promise",
     "seconds": "of each step, and of all",
 }
+GOOD, BAD = 25, 10  # parts to inspect: good ones of each kind, bad ones of each defect
 MM_PER_PX = 0.2  # the plates are about 5 cm wide
 WORDS = {  # name of the figure: how people call it, and what it is
     "caught": ("caught", "defective parts that did not pass"),
@@ -113,7 +114,7 @@ def _paint(place: Path, count: int, seed: int, report: Any) -> Any:
     from triscope.kernel.data import open_data
     from triscope.surface import synth
 
-    counts = synth.Counts(train=count, calibrate=count, good=25, bad=10)
+    counts = synth.Counts(train=count, calibrate=count, good=GOOD, bad=BAD)
     told = lambda done, total: report("paint", done, total)  # noqa: E731
     synth.write_set(place, counts=counts, seed=seed, progress=told)
     return open_data(place)
