@@ -6,14 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_runs import CARD, inspection, sample, small_report, written
 
 from triscope.kernel.report import InspectionReport, Page, render, section, write_page
-from triscope.kernel.results import Skipped
+from triscope.kernel.results import Finding, Skipped
 
 
 class Tags(HTMLParser):
@@ -144,3 +146,13 @@ def test_the_report_needs_no_torch() -> None:
     code = "import sys, triscope.kernel.report; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    found = Finding("dent", 4.0, box=tuple(np.array([1, 2, 9, 9])), measures={"area_px": np.nan})
+    report = InspectionReport(CARD)
+    report.add(replace(inspection(4.0, "a.png"), findings=(found,)), sample("a.png", None))
+    text = report.write(tmp_path / "numpy.html").read_text(encoding="utf-8")
+    stored = data_of(text, "gallery-data")["items"][0]["findings"][0]
+    assert stored["box"] == [1, 2, 9, 9]
+    assert stored["measures"] == {"area_px": None}
