@@ -131,17 +131,16 @@ def equal(folder: Path) -> dict[str, Any]:
             child(name, folder, 6, above, 0, 1, keep)
             with np.load(keep) as stored:
                 told[name] = stored["iou"], stored["masks"]
-    theirs = told["published"]
+    _, theirs = told["published"]
     out = {}
     for name in SIDES[1:]:
-        scores, masks = told[name]
-        same = len(masks) == len(theirs[1])
-        inside = [_iou(a, b) for a, b in zip(masks, theirs[1], strict=same)]
+        _, masks = told[name]
+        best = [max((_iou(a, b) for a in masks), default=0.0) for b in theirs]
         out[name] = {
             "masks": len(masks),
-            "published": len(theirs[1]),
-            "least overlap": min(inside, default=float("nan")),
-            "largest change of IoU": float(np.abs(scores - theirs[0]).max()) if same else None,
+            "published": len(theirs),
+            "least overlap": min(best),
+            "mean overlap": float(np.mean(best)),
         }
     return out
 
@@ -186,5 +185,7 @@ if __name__ == "__main__":
             box_nms_thresh=float(nms),
         )
         print(json.dumps(side(name, Path(folder).resolve(), chosen, Path(keep))))
+    elif sys.argv[1] == "equal":
+        print(json.dumps(equal(Path(sys.argv[2]).resolve()), indent=2))
     else:
         main(Path(sys.argv[1]).resolve(), *(int(n) for n in (*sys.argv[2:], 16, 2)[:2]))

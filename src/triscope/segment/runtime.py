@@ -71,7 +71,7 @@ def decoder_inputs(embedding: Floats, prompts: Prompts, mask_size: int) -> dict[
         if masks is None
         else masks,
         "has_mask_input": np.array([0 if masks is None else 1], np.float32),
-        "orig_im_size": np.array([1, 1], np.float32),  # the masks are not drawn here
+        "orig_im_size": np.zeros(2, np.float32),  # the masks are not drawn here
     }
 
 
@@ -87,16 +87,12 @@ def _card(folder: Path) -> Card:
 
 
 class _OnnxGraph(OnnxEngine):
-    """Computes only what leads to the outputs that are asked for."""
+    """The graph by ONNX Runtime."""
 
     def __call__(self, inputs: dict[str, Floats], *names: str) -> list[Any]:
-        import onnxruntime
-
-        options = onnxruntime.RunOptions()
-        options.only_execute_path_to_fetches = True
         wanted = {one.name for one in self._session.get_inputs()}
         given = {name: array for name, array in inputs.items() if name in wanted}
-        return list(self._session.run(list(names), given, options))
+        return list(self._session.run(list(names), given))
 
 
 class _OpenVinoGraph:

@@ -19,7 +19,7 @@ from triscope.kernel.protocols import Graph
 OPSET = 18
 
 
-def write_onnx(graph: Graph, path: Path) -> None:
+def write_onnx(graph: Graph, path: Path, opset: int = OPSET) -> None:
     """Export one graph by torch.export; the axes named in ``free`` keep any size.
 
     Raises TriscopeError with the exporter's reason.
@@ -40,7 +40,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
                 input_names=list(graph.example),
                 output_names=list(graph.outputs),
                 dynamic_shapes=shapes if graph.free else None,
-                opset_version=OPSET,
+                opset_version=opset,
                 dynamo=True,
                 external_data=False,
                 verbose=False,

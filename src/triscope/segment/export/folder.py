@@ -20,6 +20,8 @@ from triscope.segment.models.sam import Sam
 from triscope.segment.predictor import fingerprint
 from triscope.segment.runtime import DECODER, ENCODER
 
+OPSET = 20  # from here on GELU is one operation
+
 
 def export_folder(
     name: str, network: Sam, folder: Path, options: Options = Options(), *, int8: bool = False
@@ -52,7 +54,8 @@ def write_encoder(network: Sam, path: Path) -> None:
     """``images`` (b, 3, s, s) to ``image_embeddings`` (b, d, g, g)."""
     side = network.image_size
     example = {"images": torch.zeros(2, 3, side, side)}
-    write_onnx(Graph(EncoderGraph(network), example, ("image_embeddings",), _free("images")), path)
+    graph = Graph(EncoderGraph(network), example, ("image_embeddings",), _free("images"))
+    write_onnx(graph, path, OPSET)
 
 
 def write_decoder(network: Sam, path: Path, options: Options = Options()) -> None:
@@ -71,7 +74,7 @@ def write_decoder(network: Sam, path: Path, options: Options = Options()) -> Non
         "point_labels": {0: "prompts", 1: "points"},
         "mask_input": {0: "prompts"},
     }
-    write_onnx(Graph(graph, example, ("low_res_masks", "iou_predictions"), free), path)
+    write_onnx(Graph(graph, example, ("low_res_masks", "iou_predictions"), free), path, OPSET)
     onnx.save(append_tail(onnx.load(str(path)), network.image_size, options.extra), str(path))
 
 
