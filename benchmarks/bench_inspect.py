@@ -12,7 +12,7 @@ from benchmarks.measure import Run, alternating, child, middle
 
 ROUNDS = 3
 FASTER = 3
-FORMS = {"openvino": "anomalib, OpenVINO", "onnx": "anomalib, ONNX", "torch": "anomalib, PyTorch"}
+FORMS = {"openvino": "anomalib, OpenVINO", "onnx": "anomalib, ONNX Runtime"}
 
 
 def main() -> None:
@@ -40,7 +40,6 @@ def measure(dataset: str) -> dict[str, list[Run]]:
         ours=lambda: child("side_triscope", "inspect", dataset, KEEP, ours),
         openvino=lambda: side("openvino"),
         onnx=lambda: side("onnx"),
-        torch=lambda: side("torch"),
     )
 
 

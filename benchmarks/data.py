@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("TRISCOPE_DATA", ROOT.parent / "shared" / "data"))
+TIMED = 83  # test images at most that a timing walks through
 MOBILENET = DATA / "weights" / "mobilenetv2_100_tf_imagenet.safetensors"
 
 
