@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.data import MOBILENET
 from benchmarks.measure import clock, peak_mb
 
-SIDE = 128
+SIDE = 64
 
 
 def main(images: str, ceiling: str, backbone: str) -> None:
