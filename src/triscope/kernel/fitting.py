@@ -35,7 +35,7 @@ from triscope.kernel.runtime.engine import Arrays
 from triscope.kernel.runtime.image import ImageCheck
 from triscope.kernel.runtime.seen import Seen, hash_of
 from triscope.kernel.train import Plan, Shuffled, train
-from triscope.kernel.train.images import KEPT_BYTES, Rows
+from triscope.kernel.train.images import Rows, kept_bytes
 from triscope.kernel.train.watching import numbered_rows, watch
 
 EXAMPLES = 3
@@ -127,7 +127,7 @@ def _learn_from_images(fitting: Fitting, reader: Check, ways: Sequence[str]) -> 
     rows = Rows(
         list(fitting.portions.train),
         reader,
-        memory=KEPT_BYTES if fitting.memory is None else fitting.memory,
+        memory=kept_bytes(fitting.memory),
         workers=fitting.workers,
         progress=fitting.progress,
     )

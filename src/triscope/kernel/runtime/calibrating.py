@@ -22,6 +22,7 @@ from triscope.kernel.results import Heatmap, Zones
 from triscope.kernel.runtime.check import Check
 
 PROMISE = ("false_reject", "review")
+REVIEW = 0.05  # good parts that may go to a person besides, where no share was named
 HAND = ("fail_above", "review_above")
 COST = ("cost_escape", "cost_reject", "cost_review", "prevalence")
 
@@ -145,12 +146,15 @@ def _lines(measured: _Measured, asked: Mapping[str, float], confidence: float) -
                 "folder with good and defective parts, or choose by promise: false_reject=0.01."
             )
         return by_cost(good, defects, confidence=confidence, **costs)
-    share = asked.get("false_reject", measured.lowest(confidence))
+    share, review = asked.get("false_reject"), asked.get("review")
+    if share is None:
+        share = measured.lowest(confidence)
+        review = min(2 * share, REVIEW, (1 - share) / 2) if review is None else review
     return by_promise(
         good,
         false_reject=share,
         confidence=confidence,
-        review=asked.get("review"),
+        review=review,
         defect_scores=defects or None,
     )
 

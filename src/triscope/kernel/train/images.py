@@ -16,6 +16,12 @@ from triscope.kernel.runtime.check import Prepared
 from triscope.kernel.runtime.image import ImageCheck
 
 KEPT_BYTES = 1 << 30  # of prepared images, where the user sets no ceiling
+PROGRAM_BYTES = 900_000_000  # of a ceiling: libraries, network and gradients
+
+
+def kept_bytes(ceiling: int | None) -> int:
+    """How much of what a fit may hold goes to prepared images."""
+    return KEPT_BYTES if ceiling is None else max(0, ceiling - PROGRAM_BYTES)
 
 
 @dataclass(frozen=True)
