@@ -24,6 +24,7 @@ from triscope.kernel.protocols import (
     Describes,
     LearnsInPhases,
     MakesBatches,
+    MakesCheck,
     Progress,
     ScoresItself,
     way_of_learning,
@@ -75,6 +76,8 @@ class Fitting:
 
 def run(fitting: Fitting) -> Check:
     """Fit the model and answer the check that it makes."""
+    if isinstance(fitting.model, MakesCheck):
+        return _made(fitting)
     ways = way_of_learning(fitting.model)
     if isinstance(fitting.model, Begins):
         fitting.model.begin(_data_of(fitting, fitting.portions.train))
@@ -86,6 +89,20 @@ def run(fitting: Fitting) -> Check:
         _learn_from_images(fitting, reader, ways)
     _remember_held(fitting)
     return _check_of(fitting)
+
+
+def _made(fitting: Fitting) -> Check:
+    """The check of a model whose captures are folders, learned from its good samples."""
+    portions = fitting.portions
+    fitting.seen.add(portions.train, "train")
+    check: Check = fitting.model.make_check(
+        card_of(fitting), list(portions.train), portions.data.root, fitting.seen, fitting.report
+    )
+    _remember_held(fitting)
+    fitting.skipped += check.skipped
+    check.card = check.card.with_(data=_data_summary(fitting))
+    check.held = portions.held
+    return check
 
 
 def card_of(fitting: Fitting) -> Card:

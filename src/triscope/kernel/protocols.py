@@ -169,6 +169,15 @@ class Describes(Protocol):
 
 
 @runtime_checkable
+class MakesCheck(Protocol):
+    """Models that are no single graph: their captures are folders (scans), read as a whole."""
+
+    def make_check(self, card: Any, scans: Any, root: str, seen: Any, progress: Progress) -> Any:
+        """The fitted check from the good samples of a folder; what it could not use is in
+        ``check.skipped``."""
+
+
+@runtime_checkable
 class ExportsGraphs(Protocol):
     """Models whose graph is not images in, the usual names of their answer out; or several."""
 

@@ -61,7 +61,7 @@ def find_cameras(
     models = pycolmap.incremental_mapping(database, photos, work / "sparse", options)
     best = max(models.values(), key=lambda m: m.num_reg_images(), default=None)
     found = best.num_reg_images() if best is not None else 0
-    if found < max(3, LEAST_SHARE * len(names)):
+    if best is None or found < max(3, LEAST_SHARE * len(names)):
         raise DataError(
             f"only {found} of {len(names)} photos find their place among the others: take them "
             "closer together (10 to 15 degrees), with more texture, or use a calibrated rig."

@@ -196,6 +196,11 @@ def fusion_settings(depth_folder: str | Path, **changes: Any) -> fusion.Settings
     """Settings that fit the model of a depth folder."""
     path = Path(depth_folder) / STAGE
     name = json.loads(path.read_text(encoding="utf-8"))["model"] if path.is_file() else ""
+    return fusion_settings_of(name, **changes)
+
+
+def fusion_settings_of(name: str, **changes: Any) -> fusion.Settings:
+    """Settings of fusion that fit a model."""
     usual = {"probability": PROBABILITY.get(name, 0.3), "border": BORDER.get(name, 1)}
     return fusion.Settings(**{**usual, **changes})
 

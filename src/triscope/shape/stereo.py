@@ -37,6 +37,11 @@ class Stereo(Protocol):
         """Depth of the first view from the others; ``depths`` are the planes, nearest first."""
 
 
+def settings_of(name: str, values: Mapping[str, Any]) -> Any:
+    """The Settings of a stereo model from plain values."""
+    return config.build(catalogue.settings_class(name), values)
+
+
 def stereo(name: str, settings: Any = None) -> Stereo:
     """The stereo model of that name; ``settings`` is its Settings or a mapping of some values."""
     cls = catalogue.load(name)

@@ -74,11 +74,20 @@ def fingerprint(source: Source) -> str:
         return _digest(head, np.ascontiguousarray(source).data)
     if is_address(source):
         return _digest(read_bytes(source))
+    if Path(source).is_dir():
+        return _of_folder(Path(source))
     try:
         state = Path(source).stat()
     except OSError:
         return _digest(read_bytes(source))  # which tells the reason
     return _of_file(str(source), state.st_mtime_ns, state.st_size)
+
+
+def _of_folder(folder: Path) -> str:
+    """A capture of several files (a scan): their names and contents together."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [str(path.relative_to(folder)).encode() for path in files]
+    return _digest(*names, *(fingerprint(path).encode() for path in files))
 
 
 @lru_cache(maxsize=1 << 18)

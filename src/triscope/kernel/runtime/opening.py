@@ -20,6 +20,7 @@ READERS = {
     "Label": "triscope.kernel.runtime.label:LabelCheck",
     "Masks": "triscope.kernel.runtime.masks:MasksCheck",
     "Moments": "triscope.kernel.runtime.moments:MomentsCheck",
+    "Depth": "triscope.shape.check:ShapeCheck",
 }
 
 

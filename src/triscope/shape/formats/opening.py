@@ -32,6 +32,11 @@ def open_scene(folder: str | Path, second: Second | None = None) -> Scene:
     )
 
 
+def is_scene(folder: Path) -> bool:
+    """Whether a folder bears the marks of a scene."""
+    return any(any(folder.glob(mark)) for mark in _readers(None) if mark != "sparse/**/cameras.*")
+
+
 def _readers(second: Second | None) -> dict[str, Reader]:
     def sparse(folder: Path) -> Scene:
         place = folder / "sparse" / "0"

@@ -21,6 +21,8 @@ from triscope.kernel.catalogue import model, published
 from triscope.kernel.config import require
 from triscope.kernel.nn.published import load_published
 from triscope.kernel.results import Depth
+from triscope.shape.check import MakesShapeChecks
+from triscope.shape.golden import Golden
 from triscope.shape.models._aggregation import FeatNet, InterView
 from triscope.shape.models._layers import group_norm, padded_to
 from triscope.shape.models._sweep import Running
@@ -34,7 +36,7 @@ State = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Golden):
     """The numbers of section 4."""
 
     weights: str = ""  # file of weights; empty: the official ones (DTU)
@@ -44,6 +46,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
+        super().__post_init__()
         require(
             self,
             planes=(self.planes >= 2, "2 or more"),
@@ -169,7 +172,7 @@ class AARMVSNet(nn.Module):
 
 
 @model("aa_rmvsnet", answers="Depth")
-class AaRmvsnet:
+class AaRmvsnet(MakesShapeChecks):
     """Depth at a quarter of the size of the image."""
 
     def __init__(self, settings: Settings = Settings(), network: AARMVSNet | None = None) -> None:

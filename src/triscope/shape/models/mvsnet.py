@@ -22,6 +22,8 @@ from triscope.kernel.catalogue import model, published
 from triscope.kernel.config import require
 from triscope.kernel.nn.published import load_published
 from triscope.kernel.results import Depth
+from triscope.shape.check import MakesShapeChecks
+from triscope.shape.golden import Golden
 from triscope.shape.models._features import SCALE, UNetDS2GN
 from triscope.shape.models._layers import same_padding
 from triscope.shape.models._warp import variance, warped
@@ -33,7 +35,7 @@ MULTIPLE = 8  # of planes, rows and columns: the U-Net halves three times
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Golden):
     """The numbers of section 4."""
 
     weights: str = ""  # file of weights; empty: the small ones of Triscope
@@ -42,6 +44,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
+        super().__post_init__()
         require(self, planes=(self.planes >= 4, "4 or more"))
 
 
@@ -204,7 +207,7 @@ def expected(
 
 
 @model("mvsnet", answers="Depth")
-class Mvsnet:
+class Mvsnet(MakesShapeChecks):
     """Depth at a quarter of the size of the image; memory grows with the planes."""
 
     def __init__(self, settings: Settings = Settings(), network: MVSNet | None = None) -> None:

@@ -19,12 +19,14 @@ from torch.nn import functional as F
 from triscope.kernel.catalogue import model, published
 from triscope.kernel.nn.published import load_published
 from triscope.kernel.results import Depth
+from triscope.shape.check import MakesShapeChecks
+from triscope.shape.golden import Golden
 from triscope.shape.models._patchmatch import ConvBnReLU, PatchMatch, Views
 from triscope.shape.stereo import read_weights
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Golden):
     """What is left to choose; the rest is in the weights."""
 
     weights: str = ""  # file of weights; empty: the official ones (DTU)
@@ -187,7 +189,7 @@ def to_multiples_of_8(
 
 
 @model("patchmatchnet", answers="Depth")
-class Patchmatchnet:
+class Patchmatchnet(MakesShapeChecks):
     """Depth at the size of the image."""
 
     def __init__(

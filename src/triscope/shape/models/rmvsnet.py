@@ -20,6 +20,8 @@ from triscope.kernel.catalogue import model, published
 from triscope.kernel.config import require
 from triscope.kernel.nn.published import load_published
 from triscope.kernel.results import Depth
+from triscope.shape.check import MakesShapeChecks
+from triscope.shape.golden import Golden
 from triscope.shape.models._features import SCALE, UNetDS2GN, UniNetDS2
 from triscope.shape.models._gru import GruRegulariser
 from triscope.shape.models._warp import variance, warped
@@ -30,7 +32,7 @@ from triscope.shape.warp import Warp, from_half_centres, warp_of
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Golden):
     """The numbers of section 4 and of the released scripts."""
 
     form: Literal["released", "paper"] = "released"  # network of the code, or of the paper
@@ -42,6 +44,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
+        super().__post_init__()
         require(
             self,
             planes=(self.planes >= 2, "2 or more"),
@@ -111,7 +114,7 @@ class RMVSNet(GruRegulariser):
 
 
 @model("rmvsnet", answers="Depth")
-class Rmvsnet:
+class Rmvsnet(MakesShapeChecks):
     """Depth at a quarter of the size of the image."""
 
     def __init__(self, settings: Settings = Settings(), network: RMVSNet | None = None) -> None:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
 from triscope.kernel.results import Depth
+from triscope.shape.check import MakesShapeChecks
+from triscope.shape.golden import Golden
 from triscope.shape.sweep.answer import Swept, depth_between
 from triscope.shape.warp import warp_of
 
@@ -25,7 +27,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Golden):
     """How windows are compared."""
 
     planes: int = 192  # depth planes of a sweep
@@ -35,6 +37,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
+        super().__post_init__()
         require(
             self,
             planes=(self.planes >= 3, "3 or more"),
@@ -45,7 +48,7 @@ class Settings:
 
 
 @model("zncc_sweep", answers="Depth")
-class ZnccSweep:
+class ZnccSweep(MakesShapeChecks):
     """The plane on which the windows of the views look most alike."""
 
     def __init__(self, settings: Settings = Settings()) -> None:

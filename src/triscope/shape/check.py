@@ -1,0 +1,231 @@
+"""A check of shape: a scan in, deviations in millimetres and a verdict out.
+
+The folder holds ``reference.npz`` (surface, and what good scans deviate from it) beside the weights
+of the stereo model. A capture is a folder of calibrated photos.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triscope.errors import DataError, TriscopeError
+from triscope.kernel import config
+from triscope.kernel.data import Dataset, Sample
+from triscope.kernel.results import Skipped, Verdict
+from triscope.kernel.runtime.card import Card
+from triscope.kernel.runtime.check import Check, Prepared, Reading
+from triscope.kernel.runtime.golden import GOLDEN
+from triscope.kernel.runtime.seen import Seen
+from triscope.shape import comparison, golden
+from triscope.shape.comparison import Comparison
+from triscope.shape.distance import Distance
+from triscope.shape.formats import open_scene
+from triscope.shape.golden import Reference
+from triscope.shape.reporting import write_deviation
+from triscope.shape.stereo import Stereo, settings_of, stereo
+
+WEIGHTS = "weights.safetensors"
+AROUND = [p for p in itertools.product((-1, 0, 1), repeat=3) if any(p)]
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A compared scan: all of it, and per cell what goes beyond good scans."""
+
+    whole: Comparison
+    deviation: NDArray[np.float64]  # (n,) without the habit of good scans
+    usual: NDArray[np.float64]  # (n,) how much of it good scans show too
+
+    @property
+    def score(self) -> float:
+        """Millimetres beyond what good scans vary, of the worst place large enough."""
+        beyond = np.sign(self.deviation) * np.maximum(np.abs(self.deviation) - self.usual, 0)
+        return _worst_pair(self.whole.cells.place, beyond)
+
+
+class ShapeCheck(Check):
+    """See the module; ``answers`` is Depth, since that is what its model answers."""
+
+    answers = "Depth"
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.model: Stereo | None = None
+        self.reference: Reference | None = None
+        self._distance: Distance | None = None
+
+    @property
+    def settings(self) -> Any:
+        """The settings of the model, from the card."""
+        return settings_of(self.card.model, self.card.settings)
+
+    def captures(self, source: Any) -> Dataset:
+        """The scans behind a folder."""
+        return golden.scans_of(source)
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """Scan, fuse, align and compare: all that belongs to one capture."""
+        start = perf_counter()
+        if not isinstance(sample.source, str | Path):
+            raise DataError(
+                "a capture of shape is a folder of calibrated photos, got "
+                f"{type(sample.source).__name__}."
+            )
+        scene = open_scene(sample.source, "interval")
+        cloud = golden.scan(scene, self._model(), self.card.model, self.settings)
+        whole = golden.compared(cloud, self._surface(), self.settings)
+        size = scene.views[0].size
+        return Prepared({"cells": whole.cells.deviation[None]}, size, perf_counter() - start, whole)
+
+    def compute(self, prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
+        """Nothing is left to compute: the sweep needs all views of a capture together."""
+        return [dict(item.inputs) for item in prepared]
+
+    def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
+        """Score, findings and the numbers of the whole."""
+        found = self.judged(prepared.extra)
+        return Reading(found.score, self.findings(found), None, prepared.extra.summary())
+
+    def judged(self, whole: Comparison) -> Scan:
+        """What of a comparison goes beyond good scans."""
+        return Scan(whole, *self._known().beyond(whole.cells))
+
+    def findings(self, found: Scan) -> Any:
+        """Places that go beyond the review line."""
+        zones = self.card.zones
+        line = zones.review_above if zones is not None else 0.0
+        chosen = comparison.Settings(cell=self.settings.cell, area=self.settings.area)
+        limit = np.maximum(found.usual + max(line, 0.0), 1e-9)
+        rows = np.abs(found.deviation) > limit
+        tolerance = np.where(rows, limit, np.inf)
+        return comparison.findings_of(found.whole.cells, found.deviation, chosen, tolerance)
+
+    def report(self, source: Any, folder: str | Path) -> Path:
+        """Inspect one scan and write its deviation report; the page."""
+        sample = Sample(Path(str(source)), name=str(source))
+        prepared = self.prepare(sample)
+        reading = self.read({}, prepared)
+        verdict: Verdict = self.judge(reading)
+        whole: Comparison = prepared.extra
+        shown = Comparison(whole.cloud, whole.cells, reading.findings, whole.alignment,
+                           whole.left_out, whole.covered, whole.unit)  # fmt: skip
+        tolerance = float(np.median(self._known().spread)) * 3 + 0.05
+        paths = write_deviation(
+            Path(folder), shown, round(tolerance, 3), title=f"{sample.name}", verdict=verdict
+        )
+        return paths["report"]
+
+    def _model(self) -> Stereo:
+        if self.model is None:
+            settings = dict(self.card.settings)
+            weights = self.folder / WEIGHTS if self.folder is not None else None
+            if weights is not None and weights.is_file() and "weights" in settings:
+                settings["weights"] = str(weights)
+            self.model = stereo(self.card.model, settings)
+        return self.model
+
+    def _known(self) -> Reference:
+        if self.reference is None:
+            if self.folder is None:
+                raise DataError(f"{self.label} has no reference yet: fit it on good scans.")
+            self.reference = golden.load_reference(self.folder)
+        return self.reference
+
+    def _surface(self) -> Distance:
+        if self._distance is None:
+            self._distance = Distance(self._known().mesh)
+        return self._distance
+
+
+class Fitted:
+    """The files of a check of shape that was just fitted."""
+
+    def __init__(self, model: Stereo, reference: Reference) -> None:
+        self.model, self.reference = model, reference
+
+    def write(self, folder: Path, check: Check) -> Card:
+        """Reference, weights, and an empty golden answer: there is no graph to prove."""
+        self.reference.save(folder)
+        network = getattr(self.model, "network", None)
+        if network is not None:
+            from safetensors.torch import save_file
+
+            tensors = {k: v.contiguous() for k, v in network().state_dict().items()}
+            save_file(tensors, str(folder / WEIGHTS))
+        with (folder / GOLDEN).open("wb") as file:
+            np.savez(file, allow_pickle=False)
+        return check.card.with_(graphs=())
+
+
+class MakesShapeChecks:
+    """What stereo models inherit: how scans are found, and how a check is fitted on good ones."""
+
+    settings: Any
+
+    @staticmethod
+    def open_data(source: Any) -> Dataset:
+        """See :func:`triscope.shape.golden.scans_of`."""
+        return golden.scans_of(source)
+
+    def make_check(
+        self, card: Card, scans: Sequence[Sample], root: str, seen: Seen, progress: Any
+    ) -> ShapeCheck:
+        """A check from good scans: reference surface, then mean and spread of each cell.
+
+        ``progress(stage, done, total)`` is called as it goes; scans that cannot be used are in
+        ``check.skipped``.
+        """
+        if not scans:
+            raise DataError("there is no good scan to learn from.")
+        model: Any = self
+        name = card.model
+        first = Path(str(scans[0].source))
+        mesh = golden.reference_mesh(Path(root), first, model, name, self.settings)
+        surface = Distance(mesh)
+        cells, skipped = [], []
+        for i, sample in enumerate(scans):
+            progress("scans", i, len(scans))
+            try:
+                scene = open_scene(Path(str(sample.source)), "interval")
+                cloud = golden.scan(scene, model, name, self.settings)
+                cells.append(golden.compared(cloud, surface, self.settings).cells)
+            except DataError as error:
+                skipped.append(Skipped(sample.name, str(error)))
+        if not cells:
+            raise TriscopeError(f"no good scan could be used; the first: {skipped[0].error}")
+        card = card.with_(settings=plain_settings(self.settings))
+        check = ShapeCheck(card, {}, seen)
+        check.reference, check.model = golden.learned(mesh, cells), model
+        check.origin = Fitted(model, check.reference)
+        check.skipped = skipped
+        return check
+
+
+def plain_settings(settings: Any) -> dict[str, Any]:
+    """Settings for the card, without the place of a file on this machine."""
+    return {**config.to_dict(settings), **({"weights": ""} if hasattr(settings, "weights") else {})}
+
+
+def _worst_pair(place: NDArray[np.int64], beyond: NDArray[np.float64]) -> float:
+    """The largest value that two neighbouring cells both reach: one cell alone may be noise."""
+    best = 0.0
+    for sign in (1.0, -1.0):
+        over = np.flatnonzero(sign * beyond > best)
+        values = sign * beyond[over]
+        order = np.argsort(-values)
+        index = {tuple(p): float(v) for p, v in zip(place[over].tolist(), values, strict=True)}
+        for i in order:
+            if values[i] <= best:
+                break
+            x, y, z = place[over[i]].tolist()
+            near = [index.get((x + a, y + b, z + c), 0.0) for a, b, c in AROUND]
+            best = max(best, min(float(values[i]), max(near)))
+    return best

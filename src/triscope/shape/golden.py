@@ -1,0 +1,209 @@
+"""What good parts look like, cell by cell: the tolerance of repeated good scans.
+
+A stereo model errs in the same way each time it sees the same edge or hole. The mean deviation of
+good scans in a cell is that habit, their spread is the noise; a part is judged by what goes beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triscope.errors import CheckDamaged, DataError, EmptyData
+from triscope.kernel.config import require
+from triscope.kernel.data import Dataset, Sample
+from triscope.shape import comparison
+from triscope.shape.alignment import How
+from triscope.shape.comparison import Cells, Comparison
+from triscope.shape.distance import Distance
+from triscope.shape.formats.meshes import read_mesh
+from triscope.shape.formats.opening import is_scene, open_scene
+from triscope.shape.fusion import Seen, fuse
+from triscope.shape.matching import match_views
+from triscope.shape.scene import Scene
+from triscope.shape.stages import fusion_settings_of
+from triscope.shape.stereo import Stereo
+from triscope.shape.surface import Cloud, Mesh
+from triscope.shape.tsdf import tsdf_mesh
+from triscope.shape.views import choose_views
+
+Floats = NDArray[np.float64]
+NAMES = ("part.stl", "part.ply", "part.obj", "reference.stl", "reference.ply", "reference.obj")
+FILE = "reference.npz"
+SPREADS = 3.0  # standard deviations of good scans that are no deviation
+UNSEEN = 0.06  # mm added where fewer than two good scans saw a cell
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Settings that every stereo model shares when it becomes a check."""
+
+    sources: int = 4  # views that each view is matched with
+    agree: int = 3  # views that must agree on a point
+    relative: float = 0.003  # most relative difference of depth between views
+    cell: float = 1.5  # mm: side of the cells that are judged
+    points: int = 6  # least number of points of a cell
+    area: float = 4.0  # mm2: a deviation of less area is no finding
+    how: How = "nearby"  # how a scan is aligned: placed, nearby, shape
+    voxel: float = 0.5  # mm: voxels of the golden surface, where no CAD file is there
+
+    def __post_init__(self) -> None:
+        """Raise BadSettings for a number out of its range."""
+        require(
+            self,
+            sources=(self.sources >= 1, "1 or more"),
+            agree=(self.agree >= 2, "2 or more"),
+            relative=(self.relative > 0, "a number above 0"),
+            cell=(self.cell > 0, "millimetres above 0"),
+            points=(self.points >= 1, "1 or more"),
+            area=(self.area >= 0, "0 or more"),
+            voxel=(self.voxel > 0, "millimetres above 0"),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The reference surface, and per cell what good scans deviate from it: mean, spread, count."""
+
+    mesh: Mesh
+    place: NDArray[np.int64]  # (n, 3)
+    mean: Floats
+    spread: Floats
+    count: NDArray[np.int64]
+
+    def beyond(self, cells: Cells) -> tuple[Floats, Floats]:
+        """Per cell of a scan: deviation without the habit, and how much of it is usual."""
+        known = {tuple(p): i for i, p in enumerate(self.place.tolist())}
+        index = np.array([known.get(tuple(p), -1) for p in cells.place.tolist()], np.int64)
+        have = index >= 0
+        usual = float(np.median(self.spread[self.count > 1])) if (self.count > 1).any() else 0.05
+        mean, spread = np.zeros(len(cells)), np.full(len(cells), usual)
+        count = np.zeros(len(cells), np.int64)
+        if have.any():
+            mean[have], count[have] = self.mean[index[have]], self.count[index[have]]
+            spread[have] = np.maximum(self.spread[index[have]], usual)
+        return cells.deviation - mean, SPREADS * spread + UNSEEN * (count < 2)
+
+    def save(self, folder: Path) -> None:
+        """Write ``reference.npz``."""
+        arrays: dict[str, Any] = {
+            "vertices": self.mesh.vertices, "faces": self.mesh.faces, "place": self.place,
+            "mean": self.mean, "spread": self.spread, "count": self.count,
+        }  # fmt: skip
+        with (folder / FILE).open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def load_reference(folder: Path) -> Reference:
+    """Read ``reference.npz``; raises CheckDamaged."""
+    try:
+        with np.load(folder / FILE, allow_pickle=False) as stored:
+            a = {name: stored[name] for name in stored.files}
+        mesh = Mesh(a["vertices"], a["faces"])
+        return Reference(mesh, a["place"], a["mean"], a["spread"], a["count"])
+    except (OSError, ValueError, KeyError, DataError) as error:
+        raise CheckDamaged(f"{folder / FILE} cannot be read: {error}.") from error
+
+
+def scans_of(source: Any) -> Dataset:
+    """The scans under a folder: every scene in it, labelled by the folder above it.
+
+    ``part/good/01``, ``part/bent/01`` ... or scans right under ``part``, which nobody labelled; a
+    folder called ``train``, ``calibrate`` or ``test`` above names the split.
+    """
+    root = Path(str(source))
+    if not root.is_dir():
+        raise DataError(f"{source} is not a folder: a check of shape learns from folders of scans.")
+    folders = [root] if is_scene(root) else [
+        path for path in sorted(root.rglob("*")) if path.is_dir() and is_scene(path)
+    ]  # fmt: skip
+    samples = [_sample(path, root) for path in folders]
+    if not samples:
+        raise EmptyData(
+            f"{root} holds no scan: a scan is a folder with cams/, images/ and pair.txt (or "
+            "another layout). Make one with triscope shape cameras or triscope shape views."
+        )
+    classes = tuple(sorted({s.label for s in samples if s.label}))
+    return Dataset(tuple(samples), str(root), "scans", classes)
+
+
+def _sample(path: Path, root: Path) -> Sample:
+    parts = path.relative_to(root).parts
+    split: Any = next((p for p in parts if p in ("train", "calibrate", "test")), None)
+    above = [p for p in parts[:-1] if p != split]
+    return Sample(path, "/".join(parts) or path.name, above[-1] if above else None, split=split)
+
+
+def scan(scene: Scene, model: Stereo, name: str, settings: Any) -> Cloud:
+    """One scene as a cloud in millimetres."""
+    if not scene.unit:
+        raise DataError(
+            "the unit of the scene is not known, and it is never guessed: write unit.txt (mm or m) "
+            "beside cams/, or use triscope shape views --unit."
+        )
+    if not scene.sources or not scene.ranges:
+        scene = choose_views(scene)
+    return fused(seen_of(scene, model, settings), scene, name, settings)
+
+
+def seen_of(scene: Scene, model: Stereo, settings: Any) -> list[Seen | None]:
+    """The depth of each view."""
+    seen: list[Seen | None] = [None] * len(scene.views)
+    number = getattr(settings, "planes", 192)
+    for matched in match_views(scene, model, sources=settings.sources, number_of_planes=number):
+        view = scene.views[matched.number]
+        seen[matched.number] = Seen(matched.depth, view.cam_T_world)
+    return seen
+
+
+def fused(seen: Sequence[Seen | None], scene: Scene, name: str, settings: Any) -> Cloud:
+    """Depth of all views as one cloud in millimetres."""
+    chosen = fusion_settings_of(name, relative=settings.relative, views=settings.agree)
+    sources = {i: [j for j, _ in found] for i, found in scene.sources.items()}
+    cloud = fuse(seen, sources, chosen)
+    scale = comparison.in_mm(np.ones(1), scene.unit)[0]
+    return Cloud(cloud.points * scale, **cloud.parts())  # type: ignore[arg-type]
+
+
+def reference_mesh(root: Path, first: Path, model: Stereo, name: str, settings: Any) -> Mesh:
+    """The nominal part (``part.stl`` and the like, in mm), else the surface of the first scan."""
+    for place in (root, first):
+        for file in NAMES:
+            if (place / file).is_file():
+                return read_mesh(place / file)
+    scene = open_scene(first, "interval")
+    if not scene.sources or not scene.ranges:
+        scene = choose_views(scene)
+    seen = seen_of(scene, model, settings)
+    cloud = fused(seen, scene, name, settings)
+    scale = comparison.in_mm(np.ones(1), scene.unit)[0]
+    low, high = np.quantile(cloud.points, [0.002, 0.998], axis=0) / scale
+    room = 4 * settings.voxel / scale
+    mesh = tsdf_mesh([s for s in seen if s is not None], low - room, high + room,
+                     settings.voxel / scale)  # fmt: skip
+    return Mesh(mesh.vertices * scale, mesh.faces)
+
+
+def compared(cloud: Cloud, reference: Distance, settings: Any) -> Comparison:
+    """A scan against the reference surface."""
+    chosen = comparison.Settings(cell=settings.cell, points=settings.points, how=settings.how)
+    return comparison.compare(cloud, reference, chosen)
+
+
+def learned(mesh: Mesh, scans: Sequence[Cells]) -> Reference:
+    """Mean and spread of good scans in each cell that any of them saw."""
+    if not scans:
+        raise EmptyData("no good scan could be compared: there is nothing to learn from.")
+    place = np.concatenate([cells.place for cells in scans])
+    value = np.concatenate([cells.deviation for cells in scans])
+    unique, index, count = np.unique(place, axis=0, return_inverse=True, return_counts=True)
+    index = index.reshape(-1)
+    mean = np.bincount(index, value) / count
+    gap = np.bincount(index, (value - mean[index]) ** 2)
+    spread = np.sqrt(gap / np.maximum(count - 1, 1))
+    return Reference(mesh, unique, mean, spread, count)
