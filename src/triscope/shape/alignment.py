@@ -16,7 +16,7 @@ from triscope.shape.surface import Cloud
 Floats = NDArray[np.float64]
 How = Literal["placed", "markers", "nearby", "shape"]
 POINTS = 5000  # of the scan that take part
-SAMPLES = 60_000  # of the reference
+SAMPLES = 40_000  # of the reference
 ROUNDS = 40
 LEAST = 0.6  # share of the scan that must lie on the reference afterwards
 
@@ -157,7 +157,7 @@ def _about(middle: Floats, step: Floats) -> Floats:
 def _measured(
     points: Floats, reference: Distance, pose: Floats, limit: float, how: str
 ) -> Alignment:
-    gap = np.abs(reference(points @ pose[:3, :3].T + pose[:3, 3]).distance)
+    gap = np.abs(reference(points @ pose[:3, :3].T + pose[:3, 3], limit).distance)
     fits = gap < limit
     rms = float(np.sqrt((gap[fits] ** 2).mean())) if fits.any() else float("inf")
     return Alignment(pose, rms, float(fits.mean()), how)

@@ -134,7 +134,7 @@ def compare(
     if alignment is None:
         alignment = align(scan, reference, settings.how)
     moved = scan.moved(alignment.reference_T_scan)
-    near = reference(moved.points)
+    near = reference(moved.points, settings.far)
     part = np.abs(near.distance) <= settings.far
     if not part.any():
         raise DataError(

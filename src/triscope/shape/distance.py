@@ -17,7 +17,7 @@ from triscope.errors import DataError, needs_extra
 from triscope.shape.surface import Mesh
 
 Floats = NDArray[np.float64]
-FIRST = 6  # candidates of the first round
+FIRST = 12  # candidates of the first round
 MOST_PIECES = 4_000_000
 AT_ONCE = 200_000  # points at a time
 
@@ -42,9 +42,12 @@ class Distance:
         self.tree, self.face, self.reach = _pieces(mesh)
         self.normals = _Normals(mesh)
 
-    def __call__(self, points: Floats) -> Nearest:
-        """Signed distances (n,) and nearest places of points (n, 3)."""
-        parts = [self._some(points[i : i + AT_ONCE]) for i in range(0, len(points), AT_ONCE)]
+    def __call__(self, points: Floats, limit: float = np.inf) -> Nearest:
+        """Signed distances (n,) and nearest places of points (n, 3).
+
+        Of points that are farther than ``limit`` only that is sure: their distance may be too long.
+        """
+        parts = [self._some(points[i : i + AT_ONCE], limit) for i in range(0, len(points), AT_ONCE)]
         if not parts:
             return Nearest(np.zeros(0), np.zeros((0, 3)), np.zeros(0, np.int64))
         return Nearest(
@@ -53,7 +56,7 @@ class Distance:
             np.concatenate([p.face for p in parts]),
         )
 
-    def _some(self, points: Floats) -> Nearest:
+    def _some(self, points: Floats, limit: float) -> Nearest:
         n = len(points)
         best = np.full(n, np.inf)
         place, face, corner = np.zeros((n, 3)), np.zeros(n, np.int64), np.zeros((n, 3))
@@ -70,7 +73,7 @@ class Distance:
                 best[rows], place[rows] = gap[nearer], at[nearer]
                 face[rows], corner[rows] = faces[nearer], shares[nearer]
             # Pieces not asked for lie at least this far away.
-            done = best[active] <= gaps[:, -1] - self.reach
+            done = (best[active] <= gaps[:, -1] - self.reach) | (gaps[:, 0] - self.reach > limit)
             active = active[~done] if k < len(self.face) else active[:0]
             k = min(4 * k, len(self.face))
         side = ((points - place) * self.normals(face, corner)).sum(1)

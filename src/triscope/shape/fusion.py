@@ -185,7 +185,7 @@ def _back_and_forth(
     row = np.rint(pixels[..., 1]).astype(np.int64)
     inside = known & (column >= 0) & (column < w) & (row >= 0) & (row < h)
     place = np.where(inside, row * w + column, 0)
-    there = source.depth.values.reshape(-1)[place].astype(np.float64)  # the nearest: never a mix
+    there = _smooth(source.depth.values, pixels, place, settings)
     inside &= there > 0
     # The ray of the pixel that was asked, at the depth that stands there.
     K = source.depth.K
@@ -197,6 +197,23 @@ def _back_and_forth(
     depth = np.where(known, reference.depth.values, 1).astype(np.float64)
     agrees = inside & (gap < settings.pixels) & (np.abs(seen - depth) / depth < settings.relative)
     return agrees, place, seen
+
+
+def _smooth(
+    depth: NDArray[np.float32], pixels: Floats, place: NDArray[np.int64], settings: Settings
+) -> Floats:
+    """Depth between pixels: bilinear on one surface, the nearest at jumps (never a mix)."""
+    h, w = depth.shape
+    nearest = depth.reshape(-1)[place].astype(np.float64)
+    left, top = np.floor(pixels[..., 0]), np.floor(pixels[..., 1])
+    inside = (left >= 0) & (top >= 0) & (left < w - 1) & (top < h - 1)
+    corner = np.where(inside, top * w + left, 0).astype(np.int64)
+    four = np.stack([depth.reshape(-1)[corner + i] for i in (0, 1, w, w + 1)]).astype(np.float64)
+    low, high = four.min(0), four.max(0)
+    one = inside & (low > 0) & (high - low < 5 * settings.relative * np.maximum(low, 1e-12))
+    x, y = np.where(inside, pixels[..., 0] - left, 0), np.where(inside, pixels[..., 1] - top, 0)
+    mixed = (four[0] * (1 - x) + four[1] * x) * (1 - y) + (four[2] * (1 - x) + four[3] * x) * y
+    return np.where(one, mixed, nearest)
 
 
 def _cloud(view: Seen, found: Agreement, keep: Bools) -> Cloud:

@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triscope.kernel.config import require
-from triscope.kernel.geometry.cameras import pose
+from triscope.kernel.geometry.cameras import pose, project
 from triscope.shape.formats.meshes import write_stl
 from triscope.shape.formats.mvsnet import write_scene
 from triscope.shape.formats.pfm import write_pfm
-from triscope.shape.scene import Scene
+from triscope.shape.scene import Range, Scene, View
 from triscope.shape.synth.parts import Part
 from triscope.shape.synth.render import Look, view_of
 from triscope.shape.views import choose_views
 
 Floats = NDArray[np.float64]
+ROOM = 60.0  # mm about the middle in which views are scored
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,21 @@ def make_scene(part: Part, rig: Rig = Rig(), look: Look = Look()) -> Scene:
         view_of(part, f"{i:08d}", K, one, rig.size, Look(**{**asdict(look), "seed": look.seed + i}))
         for i, one in enumerate(poses)
     ]
+    chosen = choose_views(
+        Scene(tuple(views), unit="mm", layout="synth"),
+        near=rig.distance - ROOM,
+        far=rig.distance + ROOM,
+    )
+    return chosen.with_(ranges={i: range_of(part, view) for i, view in enumerate(views)})
+
+
+def range_of(part: Part, view: View) -> Range:
+    """How deep the box around the part lies in a view: the working volume of the rig."""
     low, high = part.bounds()
-    reach = float(np.linalg.norm((high - low)[:2]) / 2 * np.sin(np.radians(rig.angle)))
-    room = reach + float(np.abs([low[2], high[2]]).max()) + 2
-    scene = Scene(tuple(views), unit="mm", layout="synth")
-    return choose_views(scene, near=rig.distance - room, far=rig.distance + room)
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1])
+                        for z in (low[2], high[2])])  # fmt: skip
+    _, depth = project(view.K, view.cam_T_world, corners)
+    return Range(float(depth.min()) - 1, float(depth.max()) + 1)
 
 
 def write_part(
