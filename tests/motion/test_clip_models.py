@@ -168,7 +168,8 @@ def test_a_check_of_clips_is_evaluated_with_its_confusion_and_calibration(tmp_pa
     check = fitted("tsm")
     for i, way in enumerate(("left", "left", "right")):
         write(tmp_path / way / f"new{i}.mp4", frames_of(way, seed=900 + i))
-    known = check.evaluate(tmp_path).known
+    measured = check.evaluate(tmp_path)
+    known = measured.known
     assert known["classes"][0]["captures"] == 2 and known["classes"][1]["captures"] == 1
     matrix = np.array(known["matrix"])
     assert matrix.sum() == 3 and known["top_5"] == 1.0
@@ -178,6 +179,8 @@ def test_a_check_of_clips_is_evaluated_with_its_confusion_and_calibration(tmp_pa
     ]
     right = [check.inspect(p).details["label"] == p.parent.name for p in tmp_path.rglob("*.mp4")]
     assert known["calibration_error"] == pytest.approx(by_hand(sure, right), abs=1e-5)
+    # the score is doubt: wrong answers are what it should be high for
+    assert measured.images == {"good": sum(right), "defective": 3 - sum(right)}
 
 
 def by_hand(sure: list[float], right: list[bool], bins: int = 15) -> float:

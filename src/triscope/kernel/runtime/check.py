@@ -130,6 +130,10 @@ class Check(ABC):
         """What ``evaluate`` measures beside scores and maps; None where that is all."""
         return None
 
+    def truth(self, sample: Sample, reading: Reading) -> str:
+        """What the score should have told of this capture: ``good``, or what was wrong."""
+        return str(sample.label)
+
     def captures(self, source: Any) -> Dataset:
         """The captures behind a folder, glob, list or array."""
         return open_data(source)

@@ -91,7 +91,7 @@ def _cases(
         if progress is not None:
             progress("evaluate", done, len(samples))
         try:
-            case = _case(sample, reading)
+            case = _case(sample, reading, check.truth(sample, reading))
             if examiner is not None:
                 examiner.take(sample, reading)
             yield case
@@ -99,14 +99,14 @@ def _cases(
             check.skipped.append(Skipped(sample.name, str(error)))
 
 
-def _case(sample: Sample, reading: Reading) -> Case:
+def _case(sample: Sample, reading: Reading, truth: str) -> Case:
     heat = reading.heatmap
     if heat is None:
-        return Case(sample.name, str(sample.label), reading.score)
+        return Case(sample.name, truth, reading.score)
     mask = None
     if sample.mask is not None and not sample.good:
         mask = mask_of(sample.mask, heat.image_size, f"the mask of {sample.name}")
-    return Case(sample.name, str(sample.label), heat, mask)
+    return Case(sample.name, truth, heat, mask)
 
 
 def _hash(sample: Sample) -> str | None:

@@ -45,6 +45,12 @@ class MomentsCheck(Check):
             return None
         return MomentsExaminer(self.card.classes)
 
+    def truth(self, sample: Sample, reading: Reading) -> str:
+        """Without a class ``good`` the score is doubt: it should be high for wrong answers."""
+        if GOOD in self.card.classes or "label" not in reading.details:
+            return str(sample.label)
+        return GOOD if reading.details["label"] == sample.label else "answered wrongly"
+
     def prepare(self, sample: Sample) -> Prepared:
         """Read the views of a video: float32 (rows, 3, t, h, w) in [0, 1]."""
         start = perf_counter()
