@@ -32,8 +32,8 @@ class ManyPoints:
     """Decodes a grid of points on one image; the decoder of everything mode.
 
     ``at_once`` prompts share the work on their tokens; each holds its image tokens (4 MB).
-    ``half`` computes the encoder and all that has the size of the image in bfloat16: faster on
-    processors that have it, and no longer exact.
+    ``half`` computes what each prompt does with the image in bfloat16: faster on processors that
+    have it, and no longer exact. The encoder, which runs once, stays exact.
     """
 
     def __init__(self, network: Sam, at_once: int = 4, *, half: bool = False) -> None:
@@ -47,9 +47,7 @@ class ManyPoints:
     def look(self, pixels: Floats) -> None:
         """Embed one input float32 (1, 3, side, side)."""
         device = self.network.mask_decoder.iou_token.weight.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            embedding = self.network.embed(torch.from_numpy(pixels).to(device))
-        self.look_at(embedding.float())
+        self.look_at(self.network.embed(torch.from_numpy(pixels).to(device)))
 
     @torch.no_grad()
     def look_at(self, embedding: Float[Tensor, "1 c g g"]) -> None:

@@ -1,0 +1,106 @@
+"""The image encoder in the runtime beside eager torch: CPU seconds of one thread, error, masks.
+
+``python -m benchmarks.bench_encoder NETWORK [WEIGHTS] [PICTURES]``. Without weights they are
+random: then the error of the embedding says little of masks, and none are compared. Alternating,
+the least of several runs. Torch runs the network as published: 32 bit, as it stands.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.machine import machine
+from triscope.kernel.data import open_data, read_image
+from triscope.kernel.metrics.overlap import iou
+from triscope.segment.evaluate.clicks import moved_box
+from triscope.segment.export.folder import export_folder
+from triscope.segment.models.sam import BUILDERS
+from triscope.segment.networks import load_network
+from triscope.segment.predictor import Predictor
+from triscope.segment.runtime import RuntimePredictor
+from triscope.segment.synth import scene
+
+TIMES = 4
+SIDES = (("onnxruntime", "f32", False), ("onnxruntime", "f32", True), ("openvino", "f32", False),
+         ("openvino", "bf16", False), ("openvino", "bf16", True))  # fmt: skip
+
+
+def main(name: str, weights: str = "", pictures: str = "") -> None:
+    """The table of one network."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    network = load_network(name, weights) if weights else BUILDERS[name]().eval()
+    torch_side = Predictor(network)
+    with TemporaryDirectory() as place:
+        folders = {int8: Path(place) / str(int8) for int8 in (False, True)}
+        for int8, folder in folders.items():
+            export_folder(name, network, folder, int8=int8)
+        sides: dict[str, Any] = {"torch f32": torch_side}
+        for engine, precision, int8 in SIDES:
+            label = f"{engine} {precision}{' int8' if int8 else ''}"
+            sides[label] = RuntimePredictor(
+                folders[int8], engine=engine, precision=precision, threads=1
+            )
+        print(machine())
+        times = timed(sides)
+        first = times["torch f32"]
+        exact = torch_side.embed(scene(3, (600, 800)).image).values
+        overlaps = compared(sides, pictures) if pictures else {}
+        for label, side in sides.items():
+            found = side.embed(scene(3, (600, 800)).image).values
+            error = np.linalg.norm(found - exact) / np.linalg.norm(exact)
+            seen = f"  IoU {overlaps[label]:.4f}" if overlaps else ""
+            ratio = first / times[label]
+            print(f"{label:22} {times[label]:6.3f} s {ratio:5.2f}x  error {error:.1e}{seen}")
+
+
+def timed(sides: dict[str, Any]) -> dict[str, float]:
+    """Least CPU seconds of one embedding, the sides in turn."""
+    best: dict[str, float] = {}
+    image = scene(3, (600, 800)).image
+    for turn in range(TIMES + 1):
+        for label, side in sides.items():
+            frame = side.embed(image).frame if not turn else None
+            pixels = PIXELS.setdefault(side.side, frame.pixels(image) if frame else None)
+            start = process_time()
+            side._embed(pixels)
+            if turn:
+                best[label] = min(best.get(label, np.inf), process_time() - start)
+    return best
+
+
+PIXELS: dict[int, Any] = {}
+
+
+def compared(sides: dict[str, Any], pictures: str) -> dict[str, float]:
+    """Mean overlap of each side's box masks with those of torch on real pictures."""
+    samples = [sample for sample in open_data(pictures) if sample.mask is not None]
+    samples = samples[:: max(1, len(samples) // 20)]
+    found: dict[str, list[float]] = {label: [] for label in sides}
+    from triscope.kernel.data import mask_of
+
+    for sample in samples:
+        image = read_image(sample.source)
+        truth = mask_of(sample.mask, (image.shape[0], image.shape[1]))
+        if not truth.any():
+            continue
+        box = moved_box(truth, np.random.default_rng(0))
+        masks = {}
+        for label, side in sides.items():
+            side.set_image(image)
+            answer = side.predict(box=box, multimask=False)
+            masks[label] = answer.masks[0]
+        for label, mask in masks.items():
+            found[label].append(iou(mask, masks["torch f32"]))
+    return {label: float(np.mean(values)) for label, values in found.items()}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
