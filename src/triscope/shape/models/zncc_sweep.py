@@ -1,8 +1,8 @@
-"""Plane sweep by zero-mean normalised cross-correlation: ours, no training, the honest baseline.
+"""ZNCC plane sweep: needs no training, the honest baseline (doi:10.1109/CVPR.1996.517097).
 
-Collins, A Space-Sweep Approach to True Multi-Image Matching, CVPR 1996 (doi:10.1109/
-CVPR.1996.517097), with windows compared by ZNCC, the better half of the sources at each pixel
-against occlusion, and a parabola between the planes. Depth at the size of the image.
+After Collins, A Space-Sweep Approach to True Multi-Image Matching, CVPR 1996, with windows compared
+by zero-mean normalised cross-correlation, the better half of the sources at each pixel against
+occlusion, and a parabola between the planes. Depth at the size of the image.
 """
 
 from __future__ import annotations
