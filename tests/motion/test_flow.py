@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from moving import frames_of, write
 
-from conftest import real_data
+from outside import real_data
 from triscope.errors import BadSettings, UnreadableImage, WeightsMissing
 from triscope.motion import flow as of
 

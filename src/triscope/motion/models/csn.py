@@ -1,7 +1,7 @@
-"""CSN: channel-separated 3-D convolutions, each channel looks at space and time by itself.
+"""CSN: channel-separated 3-D convolutions, arXiv:1904.02811.
 
 Tran, Wang, Torresani, Feiszli: Video Classification with Channel-Separated Convolutional Networks,
-ICCV 2019 (arXiv:1904.02811). ``ip`` keeps the interaction of channels with a 1 x 1 x 1 convolution
+ICCV 2019. ``ip`` keeps the interaction of channels with a 1 x 1 x 1 convolution
 in front of the depthwise one, ``ir`` leaves it to the bottleneck's outer convolutions.
 """
 

@@ -1,7 +1,7 @@
-"""DeepVideo: where in a 2-D network should time be fused? Karpathy et al., CVPR 2014.
+"""DeepVideo: where a 2-D network should fuse time, doi:10.1109/CVPR.2014.223.
 
 Karpathy, Toderici, Shetty, Leung, Sukthankar, Fei-Fei: Large-scale Video Classification with
-Convolutional Neural Networks (10.1109/CVPR.2014.223). No code or weights were published. The
+Convolutional Neural Networks, CVPR 2014. No code or weights were published. The
 paper prints 7 x 7 x 256 in front of the first fully connected layer, which its pools give when
 they keep the rest at the border: that is done here.
 """

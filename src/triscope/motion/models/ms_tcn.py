@@ -1,7 +1,7 @@
-"""MS-TCN: stages of dilated convolutions along time refine what each frame shows.
+"""MS-TCN: stages of dilated convolutions along time label each frame, arXiv:1903.01945.
 
 Abu Farha, Gall: MS-TCN: Multi-Stage Temporal Convolutional Network for Action Segmentation,
-CVPR 2019 (arXiv:1903.01945). ``causal`` looks back only.
+CVPR 2019. ``causal`` looks back only.
 """
 
 from __future__ import annotations

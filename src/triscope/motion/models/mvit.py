@@ -1,7 +1,7 @@
-"""MViTv2: a transformer whose attention pools, from fine and thin to coarse and wide.
+"""MViTv2: attention that pools, from fine and thin to coarse and wide, arXiv:2112.01526.
 
 Li, Wu, Fan, Mangalam, Xiong, Malik, Feichtenhofer: MViTv2: Improved Multiscale Vision Transformers
-for Classification and Detection, CVPR 2022 (arXiv:2112.01526).
+for Classification and Detection, CVPR 2022.
 """
 
 from __future__ import annotations

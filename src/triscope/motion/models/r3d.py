@@ -1,7 +1,7 @@
-"""R3D, MC3 and R(2+1)D: residual networks with full, mixed and factored filters in time.
+"""R3D, MC3, R(2+1)D: full, mixed and factored filters in time, arXiv:1711.11248.
 
 Tran, Wang, Torresani, Ray, LeCun, Paluri: A Closer Look at Spatiotemporal Convolutions for Action
-Recognition, CVPR 2018 (arXiv:1711.11248); the layout of torchvision.
+Recognition, CVPR 2018; the layout of torchvision.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""TSM: channels shifted along time make a network of frames see motion, for free.
+"""TSM: channels shifted along time let a network of frames see motion, arXiv:1811.08383.
 
-Lin, Gan, Han: TSM: Temporal Shift Module for Efficient Video Understanding, ICCV 2019
-(arXiv:1811.08383). Offline both neighbours give channels; online only the past does, and a frame
+Lin, Gan, Han: TSM: Temporal Shift Module for Efficient Video Understanding, ICCV 2019.
+Offline both neighbours give channels; online only the past does, and a frame
 is answered from the channels kept of the one before: nothing is computed twice.
 """
 
