@@ -195,3 +195,55 @@ def test_threads_are_a_whole_number(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TRISCOPE_THREADS", "many")
     with pytest.raises(TriscopeError, match="TRISCOPE_THREADS='many': expected a whole number"):
         triscope.open(tiny_check(tmp_path / "c"))
+
+
+def test_a_change_to_a_version_that_is_not_in_force_is_refused(tmp_path: Path) -> None:
+    folder = tiny_check(tmp_path / "c")
+    one, other = triscope.open(folder), triscope.open(folder)
+    one.calibrate(fail_above=0.5)
+    one.save()
+    other.calibrate(fail_above=0.7)
+    with pytest.raises(CheckError, match=r"version 2 is in force, and this change is to version 1"):
+        other.save()
+    assert triscope.open(folder).card.zones == one.card.zones
+    other.save(tmp_path / "elsewhere")
+    assert triscope.open(tmp_path / "elsewhere").card.zones == other.card.zones
+    one.calibrate(fail_above=0.6)
+    one.save()
+    assert triscope.open(folder).card.version.number == 3
+
+
+SAVES = """
+import sys, triscope
+for _ in range(8):
+    check = triscope.open({folder!r})
+    check.calibrate(fail_above=0.5)
+    try:
+        check.save()
+    except triscope.errors.CheckError as error:
+        assert "changed meanwhile" in str(error), error
+    triscope.open({folder!r})
+"""
+
+
+def test_two_processes_that_save_leave_a_whole_check(tmp_path: Path) -> None:
+    folder = tiny_check(tmp_path / "c")
+    path = str(Path(triscope.__file__).parents[1])
+    code = SAVES.format(folder=str(folder))
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": path},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for run in runs:
+        assert run.communicate()[1] == "" and run.returncode == 0
+    check = triscope.open(folder)
+    kept = sorted(int(p.name) for p in (folder / "history").iterdir())
+    assert kept == list(range(1, check.card.version.number))
+    for number in kept:
+        assert triscope.open(folder / "history" / str(number)).card.version.number == number
+    assert [p.name for p in tmp_path.iterdir()] == ["c"]

@@ -31,11 +31,17 @@ def aside_of(folder: Path) -> Path:
 def replacing(folder: Path) -> Iterator[Path]:
     """A fresh folder to write into, swapped in for ``folder`` when the block ends well.
 
-    On any error, disk full included, what was written is removed and the old folder stays.
+    On any error, disk full included, what was written is removed and the old folder stays. Of
+    several processes that write into one parent folder, one writes at a time.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.parent):
+        yield from _replaced(folder)
+
+
+def _replaced(folder: Path) -> Iterator[Path]:
     finish_swap(folder)
     may_replace(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.new-", dir=folder.parent))
     try:
         fresh.chmod(0o755)
@@ -58,6 +64,23 @@ def may_replace(folder: Path) -> None:
         raise CheckError(f"{folder} is a file; a check is a folder. Give another place.")
     if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
         raise CheckError(f"{folder} exists and is not a check; give an empty or a new place.")
+
+
+@contextlib.contextmanager
+def alone(place: Path) -> Iterator[None]:
+    """Wait until no other process writes into this folder, where the system can tell."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # network drives may know no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def finish_swap(folder: Path) -> None:

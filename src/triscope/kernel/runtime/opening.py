@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from triscope.errors import CheckTooNew
-from triscope.kernel.runtime.card import Card, read_card, verify_files
+from triscope.errors import CheckError, CheckTooNew
+from triscope.kernel.runtime.card import CARD, Card, read_card, verify_files
 from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.engine import Engine, open_engine
-from triscope.kernel.runtime.folder import HISTORY, finish_swap
+from triscope.kernel.runtime.folder import HISTORY, alone, aside_of, finish_swap
 from triscope.kernel.runtime.golden import verify_golden
 from triscope.kernel.runtime.seen import read_seen
 
@@ -32,8 +32,26 @@ def open(folder: str | Path, *, threads: int | None = None) -> Check:
     Raises CheckError (no check there), CheckDamaged, CheckTooNew.
     """
     folder = Path(folder)
-    if folder.parent.name != HISTORY:
-        finish_swap(folder)
+    while True:
+        if folder.parent.name != HISTORY and aside_of(folder).exists():
+            with alone(folder.parent):  # whoever is writing finishes first
+                finish_swap(folder)
+        before = _card_text(folder)
+        try:
+            return _opened(folder, threads)
+        except CheckError:
+            if _card_text(folder) == before and not aside_of(folder).exists():
+                raise  # else a new version was swapped in while this one was read
+
+
+def _card_text(folder: Path) -> str:
+    try:
+        return (folder / CARD).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _opened(folder: Path, threads: int | None) -> Check:
     card = read_card(folder)
     verify_files(card, folder)
     engines = open_engines(folder, card, threads)

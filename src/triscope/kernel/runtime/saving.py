@@ -9,7 +9,7 @@ from triscope import __version__
 from triscope.errors import CheckError
 from triscope.kernel.runtime.card import CARD, Card, Version, read_card, sha256, write_card
 from triscope.kernel.runtime.check import Check, Origin
-from triscope.kernel.runtime.folder import copy_files, finish_swap, replacing, versions
+from triscope.kernel.runtime.folder import alone, copy_files, finish_swap, replacing, versions
 from triscope.kernel.runtime.opening import open_engines
 from triscope.kernel.runtime.regression import copy_regression, inherit_regression, must_catch
 from triscope.kernel.runtime.seen import SEEN
@@ -51,11 +51,14 @@ def save(
     if target is None:
         raise CheckError(f"{check.label} was never saved: say where, save('checks/NAME').")
     origin = files_of(check)
-    finish_swap(target)
+    if target.parent.is_dir():
+        with alone(target.parent):
+            finish_swap(target)
     inherit_regression(check, target)
     if verify:
         must_catch(check, target)
     with replacing(target) as fresh:
+        _must_be_current(check, target)
         card = origin.write(fresh, check)
         copy_regression(check.seen, [target, *([check.folder] if check.folder else [])], fresh)
         check.seen.write(fresh)
@@ -64,6 +67,18 @@ def save(
         write_card(card, fresh)
     adopt(check, target)
     return target
+
+
+def _must_be_current(check: Check, target: Path) -> None:
+    """Raise CheckError where the folder was changed since this check was opened from it."""
+    if check.folder is None or check.folder.absolute() != target.absolute():
+        return
+    found = read_card(target).version.number
+    if found != check.card.version.number:
+        raise CheckError(
+            f"{target} was changed meanwhile: version {found} is in force, and this change is to "
+            f"version {check.card.version.number}. Open it again and repeat the change."
+        )
 
 
 def adopt(check: Check, folder: Path) -> None:
