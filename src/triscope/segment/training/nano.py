@@ -35,20 +35,22 @@ class Stage:
 
 
 def stages(seed: int = 0) -> tuple[Stage, ...]:
-    """The stages that made the weights in the package."""
+    """The first two made the weights in the package; the third, at full size, follows them."""
     one = Recipe(clicks=0, rounds_without=0, judge_all=True)
     three = Recipe(clicks=1, rounds_without=1, judge_all=True)
     return (
-        Stage("first", 256, _plan(500, 6, 1e-3, seed, "constant"), 12, one),
+        Stage("first", 256, _plan(500, 6, 1e-3, seed, "constant", 200), 12, one),
         Stage("second", 256, _plan(300, 6, 8e-4, seed, "cosine"), 6, three),
         Stage("third", 512, _plan(60, 2, 2e-4, seed, "cosine"), 8, three),
     )
 
 
-def _plan(steps: int, batch: int, rate: float, seed: int, schedule: Schedule) -> Plan:
+def _plan(
+    steps: int, batch: int, rate: float, seed: int, schedule: Schedule, warm_up: int | None = None
+) -> Plan:
     return Plan(
         steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, optimizer="adamw",
-        schedule=schedule, warm_up=min(200, steps // 10), precision="bf16-mixed", clip=1.0,
+        schedule=schedule, warm_up=steps // 10 if warm_up is None else warm_up, precision="bf16-mixed", clip=1.0,
         checkpoint_every=50, score_every=100, seed=seed, accelerator="cpu",
     )  # fmt: skip
 
