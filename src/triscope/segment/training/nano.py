@@ -50,8 +50,9 @@ def _plan(
 ) -> Plan:
     return Plan(
         steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, optimizer="adamw",
-        schedule=schedule, warm_up=steps // 10 if warm_up is None else warm_up, precision="bf16-mixed", clip=1.0,
-        checkpoint_every=50, score_every=100, seed=seed, accelerator="cpu",
+        schedule=schedule, warm_up=steps // 10 if warm_up is None else warm_up,
+        precision="bf16-mixed", clip=1.0, checkpoint_every=50, score_every=100, seed=seed,
+        accelerator="cpu",
     )  # fmt: skip
 
 
