@@ -24,6 +24,7 @@ KEYS = {
     "promise": "how the thresholds were chosen and what they promise",
     "proof": "how far the exported graph is from the library",
     "skipped": "list of {source, error}: images that could not be read",
+    "problems": "list of lines: labels that were left out or changed, and why",
     "seconds": "wall time of everything",
 }
 
@@ -185,6 +186,7 @@ def answer(check: Any, seconds: float) -> dict[str, Any]:
         "promise": card.promise or None,
         "proof": card.proof,
         "skipped": check.skipped,
+        "problems": check.problems,
         "seconds": round(seconds, 3),
     }
 
@@ -194,6 +196,8 @@ def show(check: Any, seconds: float) -> None:
     console, data = people(), check.card.data
     for skipped in check.skipped[:20]:
         note(f"not read: {skipped.error}")
+    for problem in check.problems:
+        note(problem)
     console.print(
         f"[bold]{check.folder}[/]: {check.card.model}, learned from {data.get('train', 0)} images "
         f"in {seconds:.1f} s, version {check.card.version.number}"
@@ -227,6 +231,7 @@ def _fitted(name: str, settings: Any, out: Path, options: dict[str, Any], report
         overlap=options["overlap"],
         memory=options["memory"],
         mm_per_px=options["mm_per_px"],
+        logs=options["logs"],
         seed=options["seed"] or 0,
         workers=options["workers"],
         accelerator=options["accelerator"],
@@ -272,6 +277,7 @@ def own_options() -> list[click.Option]:
         option("--overlap", "N", "Pixels by which windows overlap.", default=0),
         option("--memory", "AMOUNT", "Ceiling of what the fit may hold: 2GB, 800MB."),
         mm_per_px(),
+        option("--logs", "FOLDER", "Keep the losses of each step here.", type=files),
         option("--seed", "N", "Of everything that is drawn. [default: 0]", type=int),
         workers(),
         option(

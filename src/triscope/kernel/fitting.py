@@ -37,6 +37,7 @@ from triscope.kernel.runtime.image import ImageCheck
 from triscope.kernel.runtime.seen import Seen, hash_of
 from triscope.kernel.train import Plan, Shuffled, train
 from triscope.kernel.train.images import Rows, kept_bytes
+from triscope.kernel.train.log import keep_logs
 from triscope.kernel.train.watching import numbered_rows, watch
 
 EXAMPLES = 3
@@ -62,6 +63,8 @@ class Fitting:
     progress: Progress | None = None
     seen: Seen = field(default_factory=Seen)
     skipped: list[Skipped] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    logs: Path | None = None
 
     def report(self, stage: str, done: int, total: int | None) -> None:
         """Tell whoever wants to know how far it is."""
@@ -69,8 +72,10 @@ class Fitting:
             self.progress(stage, done, total)
 
     def clean_up(self) -> None:
-        """Remove what was kept to go on from; called once the check is safe."""
+        """Keep the logs and remove what was kept to go on from; called once the check is safe."""
         if self.work is not None and self.work.is_dir():
+            if self.logs is not None:
+                keep_logs(self.work, self.logs)
             shutil.rmtree(self.work)
 
 
@@ -88,6 +93,7 @@ def run(fitting: Fitting) -> Check:
     else:
         _learn_from_images(fitting, reader, ways)
     _remember_held(fitting)
+    fitting.problems[:0] = [*fitting.portions.data.problems, *fitting.portions.notes]
     return _check_of(fitting)
 
 
@@ -169,6 +175,7 @@ def _descend_on_batches(fitting: Fitting) -> None:
     data = _data_of(fitting, portions.train)
     batches = model.batches(data, "train", fitting.seed)
     fitting.skipped += getattr(batches, "skipped", [])
+    fitting.problems += getattr(batches, "problems", ())
     _descend(fitting, batches)
 
 
@@ -185,11 +192,12 @@ def _descend(fitting: Fitting, batches: Any) -> None:
     if not isinstance(model, LearnsInPhases):
         _train(fitting, model, batches, plan, fitting.work, score)
         return
-    for phase in model.phases():
+    phases = model.phases()
+    for phase in phases:
         phase.begin()
         own = replace(plan, steps=max(1, round(phase.share * plan.steps)))
         folder = fitting.work / phase.name if fitting.work else None
-        _train(fitting, phase, batches, own, folder, score if phase.share == 1 else None)
+        _train(fitting, phase, batches, own, folder, score if phase is phases[-1] else None)
 
 
 def _train(
@@ -239,6 +247,7 @@ def _check_of(fitting: Fitting) -> Check:
     check.held = fitting.portions.held
     check.origin = Fitted(fitting.model, graphs, _examples(fitting, check), fitting.engine)
     check.skipped = fitting.skipped
+    check.problems = tuple(dict.fromkeys(fitting.problems))
     return check
 
 

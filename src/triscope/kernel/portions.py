@@ -8,7 +8,7 @@ from typing import Any
 
 from triscope.errors import BadSettings, DataError, EmptyData
 from triscope.kernel.data import Dataset, Sample, open_data
-from triscope.kernel.data.splits import hold_out
+from triscope.kernel.data.splits import hold_out, units
 from triscope.kernel.runtime.check import as_sample
 
 BAD = {"bad", "defect", "defects", "defective", "ng", "nok", "fail", "failed", "anomaly"}
@@ -27,6 +27,7 @@ class Portions:
     train: Sequence[Sample] | Iterator[Sample]
     held: Dataset
     own: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def portions_of(
@@ -60,7 +61,10 @@ def portions_of(
             "thresholds."
         )
     train, held = hold_out(usable, share, seed, data.root)
-    return Portions(data, train, Dataset(held, data.root, data.layout, data.classes))
+    notes: tuple[str, ...] = ()
+    if labelled:
+        train, held, notes = _all_taught(train, held)
+    return Portions(data, train, Dataset(held, data.root, data.layout, data.classes), notes=notes)
 
 
 def _share(calibrate: Any) -> float | None:
@@ -101,6 +105,28 @@ def _must_not_be_mixed(samples: Iterable[Sample], data: Dataset) -> None:
 
 def _of_own(data: Dataset, labelled: bool) -> Dataset:
     return data if labelled else data.where(_may_be_good)
+
+
+def _all_taught(
+    train: tuple[Sample, ...], held: tuple[Sample, ...]
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...], tuple[str, ...]]:
+    """No class is held out as a whole: with few images of it they teach, and nothing tests them."""
+    taught = _shown_by(train)
+    lost = sorted(_shown_by(held) - taught)
+    if not lost:
+        return train, held, ()
+    back: set[int] = set()
+    for unit in units(held):
+        if _shown_by([held[i] for i in unit]) - taught:
+            back.update(unit)
+    train = (*train, *(held[i] for i in sorted(back)))
+    note = f"classes with so few images that none could be held out: {', '.join(lost)}"
+    return train, tuple(s for i, s in enumerate(held) if i not in back), (note,)
+
+
+def _shown_by(samples: Iterable[Sample]) -> set[str]:
+    """The labels of the samples and of their boxes."""
+    return {name for s in samples for name in (s.label, *(box.label for box in s.boxes)) if name}
 
 
 def _may_be_good(sample: Sample) -> bool:

@@ -38,6 +38,7 @@ def fit(
     memory: int | str | None = None,
     mm_per_px: float | None = None,
     work: str | Path | None = None,
+    logs: str | Path | None = None,
     seed: int = 0,
     workers: int = 1,
     accelerator: str = "auto",
@@ -57,7 +58,8 @@ def fit(
     into windows. ``memory`` (bytes, or ``"2GB"``) is the ceiling of what the fit may hold.
 
     A training that was interrupted goes on from the folder ``work`` (by default beside ``out``)
-    when ``fit`` is called again with the same arguments, and ends with the same numbers.
+    when ``fit`` is called again with the same arguments, and ends with the same numbers. The
+    losses of each step are kept in ``logs``, as CSV and, by the setting, for TensorBoard.
     ``engine`` is auto, onnxruntime or openvino. ``progress(stage, done, total)`` is called often.
 
     ``auto`` in place of a name looks at the labels and picks; ``catalogue.choose`` says why.
@@ -78,7 +80,8 @@ def fit(
         overlap=overlap,
         memory=None if memory is None else bytes_of(memory),
         mm_per_px=mm_per_px,
-        work=_work_of(work, out),
+        work=_work_of(work, out, logs),
+        logs=None if logs is None else Path(logs),
         seed=seed,
         workers=workers,
         accelerator=accelerator,
@@ -124,7 +127,11 @@ def _portions(name: str, data: Any, calibrate: Any, seed: int) -> Portions:
     return portions_of(data, calibrate, seed, opener=opener, labelled=hasattr(cls, "batches"))
 
 
-def _work_of(work: str | Path | None, out: str | Path | None) -> Path | None:
+def _work_of(
+    work: str | Path | None, out: str | Path | None, logs: str | Path | None
+) -> Path | None:
     if work is not None:
         return Path(work)
+    if out is None and logs is not None:
+        return Path(logs) / ".fit"
     return Path(out).with_name(f".{Path(out).name}.fit") if out is not None else None

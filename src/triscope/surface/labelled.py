@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triscope.errors import EmptyData
-from triscope.kernel.data import Dataset, Sample, load
+from triscope.kernel.data import Sample, load
 from triscope.kernel.data.cache import ImageCache
 from triscope.kernel.data.transforms import Chain, Transform, View, view_of
 from triscope.kernel.results import Skipped
@@ -68,6 +68,7 @@ class Batches:
     keep_aspect: bool = True
     memory: int = KEPT_BYTES
     skipped: list[Skipped] = field(default_factory=list)
+    problems: tuple[str, ...] = ()  # of labels, told to whoever fits
 
     def __post_init__(self) -> None:
         self.cache = ImageCache(self.memory)
@@ -78,7 +79,8 @@ class Batches:
             else:
                 usable.append(item.sample)
         if not usable:
-            told = "; ".join(f"{s.source}: {s.error}" for s in self.skipped[:3])
+            broken = [f"{s.source}: {s.error}" for s in self.skipped[:3]]
+            told = "; ".join([*self.problems[:3], *broken])
             raise EmptyData(f"no labelled image can be learned from. {told}".strip())
         self.samples = usable
         self.batch = min(self.batch, len(usable))
@@ -87,6 +89,12 @@ class Batches:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.samples))
         count = len(order) // self.batch
         return _Epoch(self, epoch, order[: count * self.batch].reshape(count, self.batch))
+
+    def whole(self) -> Iterator[Any]:
+        """All samples in order, batch by batch, the rest as well; for looks at held-out images."""
+        for start in range(0, len(self.samples), self.batch):
+            places = range(start, min(start + self.batch, len(self.samples)))
+            yield self.collate([self.item(i, 0) for i in places])
 
     def item(self, index: int, epoch: int) -> Item:
         """One image as it is in one epoch."""
@@ -165,8 +173,3 @@ def masked(classes: Sequence[str]) -> Collate:
         return {"images": images, "masks": masks, "labels": labels, "drawn": drawn}
 
     return collate
-
-
-def of_classes(data: Dataset, classes: Sequence[str]) -> tuple[Sample, ...]:
-    """The samples whose label is one of the classes."""
-    return tuple(sample for sample in data if sample.label in classes)

@@ -1,8 +1,10 @@
 """Captures and what is known of them: readers of layouts, splits, read-ahead, transforms."""
 
-from triscope.kernel.data.image import decode, mask_of, read_image, read_mask, to_input
+from triscope.kernel.data.image import decode, mask_of, read_image, read_mask, size_of, to_input
+from triscope.kernel.data.layouts._labels import checked_boxes
 from triscope.kernel.data.loading import Loaded, load
 from triscope.kernel.data.opening import open_data
+from triscope.kernel.data.problems import Problems
 from triscope.kernel.data.sample import (
     GOOD,
     BoxLabel,
@@ -25,10 +27,12 @@ __all__ = [
     "Drawn",
     "Loaded",
     "MaskSource",
+    "Problems",
     "Sample",
     "Skipped",
     "Source",
     "Split",
+    "checked_boxes",
     "data",
     "decode",
     "fingerprint",
@@ -37,5 +41,6 @@ __all__ = [
     "open_data",
     "read_image",
     "read_mask",
+    "size_of",
     "to_input",
 ]

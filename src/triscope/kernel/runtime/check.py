@@ -103,6 +103,7 @@ class Check(ABC):
         self.origin = origin
         self.held: Dataset | None = None  # kept out by fit; after opening it is read from `seen`
         self.skipped: list[Skipped] = []  # captures that readings() could not read
+        self.problems: tuple[str, ...] = ()  # of the labels that fit learned from
 
     def __repr__(self) -> str:
         state = self.card.zones.basis if self.card.zones else "not calibrated"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,3 +59,14 @@ def _board(folder: Path) -> Any:
     except ImportError as error:
         raise needs_extra("tensorboard=yes", "logs", "tensorboard") from error
     return SummaryWriter(str(folder))
+
+
+def keep_logs(work: Path, logs: Path) -> list[Path]:
+    """Copy the records of a training, one folder a phase, before its work folder is removed."""
+    found = sorted([*work.rglob(NAME), *work.rglob("events.out.tfevents.*")])
+    kept = []
+    for path in found:
+        target = logs / path.relative_to(work)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        kept.append(Path(shutil.copy2(path, target)))
+    return kept

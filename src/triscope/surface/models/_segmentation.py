@@ -16,6 +16,7 @@ from triscope.kernel.data import Dataset, Split
 from triscope.surface.changes import GENTLE
 from triscope.surface.labelled import UNCHANGED, Batches, masked
 from triscope.surface.models._supervised import Supervised
+from triscope.surface.teachable import teachable
 
 Logits = Float[Tensor, "b c h w"]
 
@@ -40,10 +41,12 @@ class Settings:
     schedule: Literal["constant", "cosine", "drop"] = "cosine"  # of the learning rate
     warm_up: int = 50  # steps in which the learning rate grows
     clip: float = 5.0  # largest norm of the gradient
+    accumulate: int = 1  # batches an update
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # numbers of the forward pass
     score_every: int = 0  # steps between looks at the held-out images; 0: keep the last weights
     patience: int = 0  # stop after so many looks without a better score; 0: never
     ema: float = 0.0  # decay of the running mean of the weights that is kept; 0: none
+    tensorboard: bool = False  # write the losses for TensorBoard too (fit: --logs)
     seed: int = 0  # of new layers and of the augmentation
 
     def __post_init__(self) -> None:
@@ -79,8 +82,17 @@ class Segmenter(Supervised):
         settings = self.settings
         change = GENTLE if split == "train" and settings.augment else UNCHANGED
         size = (settings.size, settings.size)
-        samples = tuple(s for s in data if s.good or s.mask is not None)
-        return Batches(samples, masked(self.classes), size, settings.batch, seed, change, False)
+        samples, problems = teachable(data, self.classes, "mask")
+        return Batches(
+            samples,
+            masked(self.classes),
+            size,
+            settings.batch,
+            seed,
+            change,
+            keep_aspect=False,
+            problems=problems,
+        )
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
         """Dice and focal loss of the drawn images."""
@@ -92,7 +104,7 @@ class Segmenter(Supervised):
         """Dice of all held-out pixels together."""
         net = self.trained()
         shared = total = 0.0
-        for batch in self.batches(data, "calibrate", 0)(0):
+        for batch in self.held_out(data):
             found = net(batch["images"])
             found = (found[0] if isinstance(found, tuple) else found) > 0
             truth = batch["masks"] > 0.5

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from triscope.errors import BadLabels, NotFitted
-from triscope.kernel.data import GOOD, Dataset
+from triscope.kernel.data import GOOD, Dataset, Split
+from triscope.surface.labelled import Batches
 from triscope.surface.models._distillation import Parts, seeded
 
 
@@ -23,6 +24,7 @@ class Supervised(ABC):
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+        self._held: tuple[Dataset, Batches] | None = None
         if settings.classes:
             self._build(settings.classes)
 
@@ -34,6 +36,8 @@ class Supervised(ABC):
         """Build the network for the classes of the settings, or of the data."""
         named = self.settings.classes or data.classes or named_by(data)
         names = tuple(name for name in named if self.learns_good or name != GOOD)
+        if self.learns_good and not self.settings.classes and any(sample.good for sample in data):
+            names = (GOOD, *(name for name in names if name != GOOD))  # layouts list defects only
         if not names or (self.learns_good and len(names) < 2):
             raise BadLabels(
                 f"{self.model_name} learns to tell classes, but {data.root or 'the data'} names "
@@ -41,6 +45,16 @@ class Supervised(ABC):
                 "'patchcore'. 'triscope data show' tells what was recognised."
             )
         self._build(names)
+
+    @abstractmethod
+    def batches(self, data: Dataset, split: Split, seed: int) -> Batches:
+        """The samples as batches of tensors."""
+
+    def held_out(self, data: Dataset) -> Iterator[Any]:
+        """All held-out samples at the input of the network; their images are read once."""
+        if self._held is None or self._held[0] is not data:
+            self._held = (data, self.batches(data, "calibrate", 0))
+        yield from self._held[1].whole()
 
     @property
     def net(self) -> nn.Module:

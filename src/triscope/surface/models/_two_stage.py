@@ -15,12 +15,14 @@ from torch.nn import functional as F
 
 from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Split
+from triscope.kernel.metrics.detection import Box, Detections
 from triscope.kernel.nn.stages import Stages, stages
 from triscope.surface.changes import BOXED
 from triscope.surface.labelled import UNCHANGED, Batches, boxed
 from triscope.surface.models import _roi, _rpn
 from triscope.surface.models._necks import Neck
 from triscope.surface.models._supervised import Supervised
+from triscope.surface.teachable import teachable
 
 RATIOS = (1.0, 0.5, 2.0)  # height : width of the anchors
 PARTS = ("stages", "neck", "rpn", "head", "names")
@@ -55,9 +57,13 @@ class Settings:
     drop_at: float = 2 / 3  # share of the steps before the drop
     warm_up: int = 0  # steps in which the learning rate grows
     clip: float = 10.0  # largest norm of the gradient
+    accumulate: int = 1  # batches an update
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # numbers of the forward pass
     augment: bool = True  # flips, turns, shifts and light, drawn anew for each image
+    score_every: int = 0  # steps between looks at the held-out images; 0: keep the last weights
+    patience: int = 0  # stop after so many looks without a better mAP; 0: never
     ema: float = 0.0  # decay of the running mean of the weights that is kept; 0: none
+    tensorboard: bool = False  # write the losses for TensorBoard too (fit: --logs)
     seed: int = 0  # of new layers, sampling and augmentation
 
     def __post_init__(self) -> None:
@@ -292,13 +298,15 @@ class Detector(Supervised):
     def batches(self, data: Dataset, split: Split, seed: int) -> Batches:
         """Images with their boxes, in pixels of the input."""
         size, train = self.settings.size, split == "train" and self.settings.augment
+        samples, problems = teachable(data, self.classes, "boxes")
         return Batches(
-            data.samples,
+            samples,
             boxed(self.classes),
             (size, size),
             self.settings.batch,
             seed,
             BOXED if train else UNCHANGED,
+            problems=problems,
         )
 
     @property
@@ -335,7 +343,8 @@ class Detector(Supervised):
 
     def losses_of(self, phase: str, batch: Batch) -> dict[str, Tensor]:
         """The losses of one phase."""
-        self.parts.learned_batches += 1
+        if phase != "2_propose":  # there the parts are not in what a checkpoint keeps
+            self.parts.learned_batches += 1
         if phase == "joint":
             return joint_losses(self.detector, batch)
         if phase == "1_classify":
@@ -357,6 +366,18 @@ class Detector(Supervised):
         """The losses of the joint training."""
         return self.losses_of("joint", batch)
 
+    @torch.inference_mode()
+    def score(self, data: Dataset) -> float:
+        """Mean average precision at IoU 0.5 of the held-out images."""
+        self.trained()
+        seen = Detections(self.classes)
+        for batch in self.held_out(data):
+            answers = zip(*self.detector(batch["images"]), strict=True)
+            truths = zip(batch["boxes"], batch["labels"], strict=True)
+            for truth, answer in zip(truths, answers, strict=True):
+                seen.add(_named(self.classes, *truth), _scored(self.classes, *answer))
+        return float(seen.result()["map_50"] or 0.0)
+
     def graph(self) -> nn.Module:
         """Images in; boxes, classes, scores and rows out; NotFitted before the training."""
         self.trained()
@@ -366,3 +387,18 @@ class Detector(Supervised):
         if self.proposer is None:
             raise RuntimeError("phase 3 follows phase 2: the phases were not entered in order")
         return self.proposer
+
+
+def _named(classes: Sequence[str], boxes: Tensor, labels: Tensor) -> list[tuple[str, Box]]:
+    """Boxes (n, 4) with the names of their classes."""
+    rows = zip(labels.tolist(), boxes.tolist(), strict=True)
+    return [(classes[label], tuple(box)) for label, box in rows]
+
+
+def _scored(
+    classes: Sequence[str], boxes: Tensor, labels: Tensor, scores: Tensor
+) -> list[tuple[str, Box, float]]:
+    """The same with scores; what was not found, whose score is 0, is left out."""
+    kept = scores > 0
+    named = _named(classes, boxes[kept], labels[kept])
+    return [(*one, score) for one, score in zip(named, scores[kept].tolist(), strict=True)]

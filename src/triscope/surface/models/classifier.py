@@ -19,9 +19,10 @@ from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Split
 from triscope.kernel.nn.stages import Stages, stages
 from triscope.surface.changes import GENTLE
-from triscope.surface.labelled import UNCHANGED, Batches, named, of_classes
+from triscope.surface.labelled import UNCHANGED, Batches, named
 from triscope.surface.models._necks import MultilevelFusion, Neck, Single
 from triscope.surface.models._supervised import Supervised
+from triscope.surface.teachable import teachable
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,12 @@ class Settings:
     schedule: Literal["constant", "cosine", "drop"] = "cosine"  # of the learning rate
     warm_up: int = 50  # steps in which the learning rate grows
     clip: float = 5.0  # largest norm of the gradient
+    accumulate: int = 1  # batches an update
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # numbers of the forward pass
     score_every: int = 0  # steps between looks at the held-out images; 0: keep the last weights
     patience: int = 0  # stop after so many looks without a better score; 0: never
     ema: float = 0.0  # decay of the running mean of the weights that is kept; 0: none
+    tensorboard: bool = False  # write the losses for TensorBoard too (fit: --logs)
     seed: int = 0  # of new layers and of the augmentation
 
     def __post_init__(self) -> None:
@@ -104,8 +107,17 @@ class Classifier(Supervised):
         settings = self.settings
         change = GENTLE if split == "train" and settings.augment else UNCHANGED
         size = (settings.size, settings.size)
-        samples = of_classes(data, self.classes)
-        return Batches(samples, named(self.classes), size, settings.batch, seed, change, False)
+        samples, problems = teachable(data, self.classes, "label")
+        return Batches(
+            samples,
+            named(self.classes),
+            size,
+            settings.batch,
+            seed,
+            change,
+            keep_aspect=False,
+            problems=problems,
+        )
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
         """Cross-entropy with smoothed labels."""
@@ -120,8 +132,7 @@ class Classifier(Supervised):
     def score(self, data: Dataset) -> float:
         """Share of the held-out images that are named rightly."""
         net = self.trained()
-        batches = self.batches(data, "calibrate", 0)
-        hits = [net(b["images"])[0].argmax(1) == b["labels"] for b in batches(0)]
+        hits = [net(b["images"])[0].argmax(1) == b["labels"] for b in self.held_out(data)]
         return float(torch.cat(hits).float().mean())
 
     def graph(self) -> nn.Module:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from triscope.errors import BadLabels
 from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
-from triscope.kernel.data import Dataset, Split
+from triscope.kernel.data import GOOD, Dataset, Split
 from triscope.kernel.nn.stages import stages
 from triscope.surface.changes import GENTLE
 from triscope.surface.labelled import UNCHANGED, Batches, masked
@@ -25,6 +25,7 @@ from triscope.surface.models import _segmentation
 from triscope.surface.models._distillation import conv, resized
 from triscope.surface.models._supervised import Supervised
 from triscope.surface.models.unet import Network as UNetNetwork
+from triscope.surface.teachable import teachable
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,17 @@ class Mixed(Supervised):
         settings = self.settings
         change = GENTLE if split == "train" and settings.augment else UNCHANGED
         size = (settings.size, settings.size)
-        samples = tuple(s for s in data if s.good or s.label in self.classes)
-        return Batches(samples, masked(self.classes), size, settings.batch, seed, change, False)
+        samples, problems = teachable(data, (*self.classes, GOOD), "label")
+        return Batches(
+            samples,
+            masked(self.classes),
+            size,
+            settings.batch,
+            seed,
+            change,
+            keep_aspect=False,
+            problems=problems,
+        )
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
         """``(1 - t) * segmentation + t * delta * decision``, t the share of the training done."""
