@@ -20,6 +20,10 @@ KNOWN = {
     "dice": ("Dice", "the same, as the harmonic mean of precision and recall"),
     "boundary_f": ("boundary F", "how well the borders of defects are met"),
 }
+REGIONS = {
+    "iou": ("IoU of regions", "of the class map, learned from labels alone, with the masks"),
+    "dice": ("Dice of regions", "the same, as the harmonic mean of precision and recall"),
+}
 PIXEL = {
     "auroc": ("pixel AUROC", "the same for pixels of defects"),
     "aupro_30": ("AUPRO", "overlap with the defects, at pixel FPR up to 0.3"),
@@ -45,10 +49,12 @@ def figures_of(measured: Any) -> list[Figure]:
 
 def _known(known: dict[str, Any]) -> list[Figure]:
     """The first figures of boxes, classes and masks."""
+    wanted = [(known, KNOWN), (known.get("regions") or {}, REGIONS)]
     return [
-        Figure(title, f"{known[name]:.4f}", "", meaning)
-        for name, (title, meaning) in KNOWN.items()
-        if known.get(name) is not None
+        Figure(title, f"{values[name]:.4f}", "", meaning)
+        for values, titles in wanted
+        for name, (title, meaning) in titles.items()
+        if values.get(name) is not None
     ]
 
 

@@ -29,7 +29,8 @@ KEYS = {
     "sweep": "the rates at thresholds from the lowest to the highest score",
     "mistakes": "list of {name, label, score, verdict}: escapes, then rejected good parts",
     "notes": "what could not be measured, or was left out, and why",
-    "known": "of boxes: map_50, map_50_95, classes; of classes: accuracy, matrix, classes; of "
+    "known": "of boxes: map_50, map_50_95, classes; of classes: accuracy, matrix, classes, regions "
+    "(iou, dice, boundary_f of the class map at its threshold, where parts are drawn); of "
     "masks: iou, dice, boundary_f, types; null for models of good parts",
     "confidence": "of the intervals",
     "f1_threshold": "the score above which F1 is highest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,10 +16,11 @@ from triscope.kernel.calibrate import (
     lowest_promise,
     pixel_threshold,
 )
-from triscope.kernel.data import Dataset
+from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.protocols import Progress
 from triscope.kernel.results import Heatmap, Zones
 from triscope.kernel.runtime.check import Check
+from triscope.kernel.runtime.drawn_regions import add_drawn_regions
 
 PROMISE = ("false_reject", "review")
 REVIEW = 0.05  # good parts that may go to a person besides, where no share was named
@@ -43,10 +44,12 @@ def calibrate(
     if "fail_above" in asked:
         decision = by_hand(check, size, **asked)
         check.card = check.card.with_(zones=decision.zones, promise=decision.promise)
-        return decision.zones
+        add_drawn_regions(check, _at_hand(check), size, workers)
+        return check.card.zones or decision.zones
     samples = held_out(check) if data is None else of_own(check, data)
     measured = _Measured(check, samples, workers, progress)
     check.card = check.card.with_(**decide(measured, asked, confidence, size))
+    add_drawn_regions(check, samples, size, workers)
     if data is not None:
         check.seen.drop([image.id for image in check.seen.of("calibrate")])
         check.seen.add(samples, "calibrate")
@@ -92,6 +95,7 @@ def calibrate_at_first(check: Check, progress: Progress | None = None, workers: 
     elif check.scores_are_probabilities:
         decision = by_hand(check, RegionSize(), fail_above=0.5, why="No good parts were held out")
         check.card = check.card.with_(zones=decision.zones, promise=decision.promise)
+        add_drawn_regions(check, _at_hand(check), RegionSize(), workers)
 
 
 def calibrate_again(check: Check, progress: Progress | None = None) -> bool:
@@ -222,6 +226,11 @@ def held_out(check: Check) -> Dataset:
             f"it was ({images[0].source or images[0].name}): give a folder of good parts."
         )
     return Dataset(tuple(found), "", "held out")
+
+
+def _at_hand(check: Check) -> Sequence[Sample]:
+    """The held-out captures that can be had; none is no error."""
+    return check.held or check.seen.samples("calibrate")
 
 
 def of_own(check: Check, data: Any) -> Dataset:

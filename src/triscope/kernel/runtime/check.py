@@ -85,6 +85,7 @@ class Check(ABC):
     answers: ClassVar[str]
     rows_at_once: ClassVar[int] = 8
     regions_by_promise: ClassVar[bool] = False  # whether calibrate chooses the pixel threshold
+    regions_by_masks: ClassVar[bool] = False  # or takes the one that drawn parts agree with best
     needs_good_parts: ClassVar[bool] = True  # whether calibrate can do without them
     scores_are_probabilities: ClassVar[bool] = False  # of known defects: 0.5 means something
 
