@@ -93,6 +93,13 @@ def test_without_masks_there_are_no_regions(check: Any, data: Dataset) -> None:
     assert check.evaluate(bare, draws=10).known["regions"] is None
 
 
+def test_an_opened_check_without_masks_at_hand_keeps_its_threshold(check: Any) -> None:
+    above = check.card.zones.pixel_above
+    assert check.held is None
+    zones = check.calibrate(fail_above=0.7)
+    assert zones.pixel_above == above
+
+
 def test_lines_by_hand_keep_the_regions(check: Any, tmp_path: Path) -> None:
     above = check.card.zones.pixel_above
     check.held = Dataset(tuple(parts(8, 1, "calibrate")))

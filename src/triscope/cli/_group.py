@@ -13,7 +13,18 @@ import click
 HERE = Path(__file__).resolve().parent
 FIRST = "Checks"
 # The main verbs in the order in which a newcomer meets them; the rest follows by section and name.
-ORDER = ("fit", "calibrate", "inspect", "evaluate", "learn", "export", "demo", "models", "data")
+ORDER = (
+    "fit",
+    "calibrate",
+    "inspect",
+    "evaluate",
+    "learn",
+    "export",
+    "compress",
+    "demo",
+    "models",
+    "data",
+)
 EPILOG = (
     "Every command takes --json (one object on stdout, logs on stderr) and --help. Exit codes: "
     "0 done, 1 done but something failed the check or could not be read, 2 wrong use, "

@@ -41,15 +41,16 @@ def calibrate(
     """See :meth:`Check.calibrate`."""
     asked = {name: value for name, value in wishes.items() if value is not None}
     _must_fit(asked)
+    before = check.card.zones
     if "fail_above" in asked:
         decision = by_hand(check, size, **asked)
         check.card = check.card.with_(zones=decision.zones, promise=decision.promise)
-        add_drawn_regions(check, _at_hand(check), size, workers)
+        add_drawn_regions(check, _at_hand(check), size, workers, before)
         return check.card.zones or decision.zones
     samples = held_out(check) if data is None else of_own(check, data)
     measured = _Measured(check, samples, workers, progress)
     check.card = check.card.with_(**decide(measured, asked, confidence, size))
-    add_drawn_regions(check, samples, size, workers)
+    add_drawn_regions(check, samples, size, workers, before)
     if data is not None:
         check.seen.drop([image.id for image in check.seen.of("calibrate")])
         check.seen.add(samples, "calibrate")

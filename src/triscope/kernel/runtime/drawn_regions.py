@@ -13,13 +13,21 @@ from dataclasses import replace
 from triscope.kernel.calibrate import RegionSize
 from triscope.kernel.data import GOOD, Sample, mask_of
 from triscope.kernel.metrics.pixels import Pixels
+from triscope.kernel.results import Zones
 from triscope.kernel.runtime.check import Check
 
 
 def add_drawn_regions(
-    check: Check, samples: Iterable[Sample] | None, size: RegionSize, workers: int = 1
+    check: Check,
+    samples: Iterable[Sample] | None,
+    size: RegionSize,
+    workers: int = 1,
+    before: Zones | None = None,
 ) -> None:
-    """Set ``pixel_above`` of a check whose regions follow masks; nothing where none is drawn."""
+    """Set ``pixel_above`` of a check whose regions follow masks.
+
+    Where no part is drawn the threshold ``before`` stays, as an opened check does not know masks.
+    """
     zones = check.card.zones
     if zones is None or not check.regions_by_masks or zones.pixel_above is not None:
         return
@@ -27,6 +35,9 @@ def add_drawn_regions(
     drawn = sum(not sample.good for sample in known)
     pixels = pixels_of(check, known, workers) if drawn else Pixels()
     if not pixels.regions:
+        if before is not None and before.pixel_above is not None:
+            kept = replace(zones, pixel_above=before.pixel_above, min_area_px=size.area_px)
+            check.card = check.card.with_(zones=kept)
         return
     best = pixels.f1_max()
     above = float(best.threshold or 0.0)
