@@ -30,7 +30,7 @@ else:
                 "triscope.shape.models",
                 "triscope.motion.models",
             ],
-            "beartype.beartype",
+            "shape_checks.typechecked",
         )
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import parity, real_data
+from outside import parity, real_data
 from triscope.errors import DataError, EmptyData
 from triscope.shape.distance import Distance
 from triscope.shape.evaluation import (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import triscope
-from conftest import real_data
+from outside import real_data
 from triscope.errors import BadSettings, DataError, EmptyData
 from triscope.kernel.results import Depth
 from triscope.shape import comparison, fusion, golden, stages, views
