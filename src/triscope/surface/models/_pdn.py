@@ -122,7 +122,7 @@ class Standard(nn.Module):
 
 
 def features_of(
-    levels: Sequence[Float[Tensor, "b c i j"]], shape: Sequence[int]
+    levels: Sequence[Float[Tensor, "b _ _ _"]], shape: Sequence[int]
 ) -> Float[Tensor, "b d h w"]:
     """What the teacher learns: the levels, averaged over 3x3, joined, brought to ``shape``.
 

@@ -154,7 +154,7 @@ class _TimmStudent(nn.Module):
         super().__init__()
         self.body = body
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c i j"]]:
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         return list(self.body((images - 0.5) / 0.25))
 
 
@@ -177,7 +177,7 @@ class PlainStudent(nn.Module):
             self.heads.append(nn.Conv2d(width, channels[level], 1))
             before, reached = width, reached * 2**steps
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c i j"]]:
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         x = (images - 0.5) / 0.25
         levels = []
         for stage, head in zip(self.stages, self.heads, strict=True):
