@@ -154,7 +154,7 @@ class Bottleneck(nn.Module):
         self.fuse = conv(last * len(channels), last, kernel=1)
         self.embed = stage(last, 2 * last, 2, blocks)
 
-    def forward(self, levels: list[Float[Tensor, "b c h w"]]) -> Float[Tensor, "b d i j"]:
+    def forward(self, levels: list[Float[Tensor, "b _ _ _"]]) -> Float[Tensor, "b d i j"]:
         size = levels[-1].shape[-2:]
         aligned = [
             resized(align(level), size) for align, level in zip(self.align, levels, strict=False)
@@ -176,7 +176,7 @@ class Decoder(nn.Module):
 
     def forward(
         self, code: Float[Tensor, "b d i j"], sizes: Sequence[Sequence[int]]
-    ) -> list[Float[Tensor, "b c h w"]]:
+    ) -> list[Float[Tensor, "b _ _ _"]]:
         levels, x = [], code
         for grow, size in zip(self.stages, reversed(sizes), strict=True):
             x = grow(x, size)
