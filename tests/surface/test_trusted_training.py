@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def test_ddn_goes_on_in_its_third_step_with_the_same_numbers(
             met.append(stage)
             if not gently:
                 raise Killed
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt if gently else Killed):
         fitted(tmp_path / "cut", kill)

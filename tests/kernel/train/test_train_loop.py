@@ -189,7 +189,7 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
 
     def press(step: int, steps: int, losses: Mapping[str, float]) -> None:
         if step == 4:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     plan = Plan.of(FULL, checkpoint_every=0)
     before = signal.getsignal(signal.SIGINT)
