@@ -26,10 +26,10 @@ demo: $(READY)  ## paint parts, fit, calibrate, inspect, write the report
 	@env -u OMP_NUM_THREADS $(BIN)/triscope demo
 
 test: $(READY)  ## the default suite
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 -m "not long"
 
 test-long: $(READY)  ## with the tests that take minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0
 
 check: $(READY)  ## lint, format, types, import contracts
 	$(BIN)/ruff check .
