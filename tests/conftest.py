@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -44,3 +46,20 @@ def _own_weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         os.environ.pop("TRISCOPE_WEIGHTS", None)
     else:
         os.environ["TRISCOPE_WEIGHTS"] = before
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Tests marked ``alone`` own signals or processes: beside xdist each runs in a fresh pytest.
+
+    A worker of xdist may run its tests beside the main thread, where Ctrl-C ends the worker.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ or not pyfuncitem.get_closest_marker("alone"):
+        return None
+    own = {key: v for key, v in os.environ.items() if not key.startswith("PYTEST_")}
+    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", pyfuncitem.nodeid]
+    done = subprocess.run(
+        call, cwd=pyfuncitem.config.rootpath, env=own, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return True

@@ -60,6 +60,7 @@ class Killed(Exception):
     """Stands for a power cut."""
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("gently", [True, False])
 def test_ddn_goes_on_in_its_third_step_with_the_same_numbers(
     gently: bool, whole: dict[str, torch.Tensor], tmp_path: Path

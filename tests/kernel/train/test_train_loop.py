@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -172,22 +169,8 @@ def test_losses_without_a_loss() -> None:
         train(Nameless(), shuffled(), Plan(steps=1, accelerator="cpu"))
 
 
-def ran_alone(name: str) -> bool:
-    """Beside xdist, whose workers own signals and processes: run this test in one of its own."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return False
-    own = {key: v for key, v in os.environ.items() if not key.startswith("PYTEST_")}
-    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", f"{__file__}::{name}"]
-    for _ in range(2):  # the free port that Fabric found may be taken before it is used
-        done = subprocess.run(call, env=own, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return True
-    raise AssertionError(done.stdout)
-
-
+@pytest.mark.alone
 def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(tmp_path: Path) -> None:
-    if ran_alone("test_ctrl_c_finishes_the_step_and_says_how_to_go_on"):
-        return
 
     def press(step: int, steps: int, losses: Mapping[str, float]) -> None:
         if step == 4:
@@ -319,9 +302,8 @@ def test_a_device_that_is_not_there() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_two_processes_learn_what_one_with_twice_the_batches_learns(tmp_path: Path) -> None:
-    if ran_alone("test_two_processes_learn_what_one_with_twice_the_batches_learns"):
-        return
     plan = Plan(steps=6, learning_rate=0.05, accelerator="cpu", checkpoint_every=2)
     batches = list(points(24).split(4))
     one, two = Plain(), Plain()

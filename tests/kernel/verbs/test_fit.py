@@ -182,6 +182,7 @@ def test_large_images_are_learned_in_windows(tmp_path: Path) -> None:
     assert abs(found - (80, 60, 96, 72)).max() <= 2
 
 
+@pytest.mark.alone
 def test_ctrl_c_keeps_what_was_learned_and_the_same_call_goes_on(tmp_path: Path) -> None:
     data = mvtec(tmp_path / "parts")
     whole = triscope.fit("toy_descender", data, out=tmp_path / "whole", engine="onnxruntime")
@@ -210,6 +211,7 @@ def test_ctrl_c_keeps_what_was_learned_and_the_same_call_goes_on(tmp_path: Path)
     assert triscope.open(out).card.zones == whole.card.zones
 
 
+@pytest.mark.alone
 def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
     data = mvtec(tmp_path / "parts")
 
