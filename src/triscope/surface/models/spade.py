@@ -135,17 +135,29 @@ class _Graph(nn.Module):
         apart = cross(whole, self.wholes) + whole.square().sum(1, keepdim=True)  # (b, g)
         alike = apart.topk(self.nearest, largest=False)  # (b, k)
         least = torch.full_like(rows[:, :, 0], math.inf)  # (b, p)
+        found = torch.zeros_like(least, dtype=torch.int64)
         for chosen in torch.split(alike.indices, self.at_once, 1):
-            least = torch.minimum(least, self._gaps(rows, chosen))
-        gaps = (least + rows.square().sum(2)).clamp_min(0).sqrt()
+            gap, row = self._nearest(rows, chosen)
+            found = torch.where(gap < least, row, found)
+            least = torch.minimum(least, gap)
+        # As in PatchCore: products choose, the difference itself tells how far it is.
+        shown = self.gallery.flatten(0, 1).index_select(0, found.flatten()).float()
+        gaps = (rows - shown.reshape(rows.shape)).square().sum(2).sqrt()  # (b, p)
         heat = self.enlarged(gaps.reshape(-1, *features.shape[2:]), images.shape[2:])
         if self.score == "images":
-            return heat, alike.values.clamp_min(0).sqrt().mean(1)
+            shown = self.wholes.index_select(0, alike.indices.flatten()).float()
+            near = shown.reshape(whole.shape[0], -1, whole.shape[1])  # (b, k, d)
+            return heat, (whole[:, None] - near).square().sum(2).sqrt().mean(1)
         return heat, highest(heat)
 
-    def _gaps(self, rows: Float[Tensor, "b p d"], chosen: Int[Tensor, "b k"]) -> Tensor:
-        """Least squared distances (b, p) to the patches of chosen images, less the own squares."""
+    def _nearest(
+        self, rows: Float[Tensor, "b p d"], chosen: Int[Tensor, "b k"]
+    ) -> tuple[Float[Tensor, "b p"], Int[Tensor, "b p"]]:
+        """Least squared distance to patches of the chosen images, less the own squares; its row."""
+        n = self.gallery.shape[1]
         shown = self.gallery.index_select(0, chosen.flatten()).float()  # (b k, n, d)
         shown = shown.reshape(rows.shape[0], -1, rows.shape[2])  # (b, k n, d)
         squares = shown.square().sum(2).unsqueeze(1)  # (b, 1, k n)
-        return (squares - 2 * (rows @ shown.transpose(1, 2))).amin(2)
+        gap, place = (squares - 2 * (rows @ shown.transpose(1, 2))).min(2)  # (b, p)
+        image = chosen.gather(1, torch.div(place, n, rounding_mode="floor"))
+        return gap, image * n + place % n
