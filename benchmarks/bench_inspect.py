@@ -27,7 +27,7 @@ def measure(dataset: str) -> dict[str, list[Run]]:
     ours = peers.BENCH / f"{dataset}.ours"
     if not (theirs / "patchcore.pt").is_file():
         anomalib(dataset, stored=False)
-    if not (theirs / "weights").is_dir():
+    if not (theirs / "weights" / "openvino" / "model.xml").is_file():
         child("side_anomalib", "export", dataset, KEEP, theirs, python=python)
     if not ours.is_dir():
         child("side_triscope", "fit", dataset, KEEP, ours)

@@ -95,10 +95,12 @@ def fitted(folder: Path) -> PatchcoreModel:
 
 
 def export(folder: Path) -> dict[str, Any]:
-    """What ``Patchcore.to_onnx`` and ``to_openvino`` write, normalisation inside.
+    """anomalib's module, normalisation inside, as ONNX and OpenVINO for one image of fixed size.
 
-    Of any size, as is the default: with ``input_size`` 2.7 writes graphs for pairs of images.
+    Its own ``to_onnx`` fails for this backbone under torch 2.14 (it exports for free sizes, or for
+    pairs of images); the same module with all sizes fixed is the fastest form that it can have.
     """
+    import openvino
     from anomalib.models import Patchcore
     from anomalib.pre_processing import PreProcessor
     from torchvision.transforms.v2 import Compose, Normalize
@@ -114,10 +116,15 @@ def export(folder: Path) -> dict[str, Any]:
     )
     whole.model = fitted(folder)
     whole.eval()
+    onnx, xml = (folder / "weights" / name for name in ("onnx/model.onnx", "openvino/model.xml"))
+    for path in (onnx, xml):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    image = torch.rand(1, 3, SIZE, SIZE)
     with torch.no_grad():
-        onnx = whole.to_onnx(folder, opset_version=18)
-        openvino = whole.to_openvino(folder, onnx_kwargs={"opset_version": 18})
-    return {"onnx": str(onnx), "openvino": str(openvino)}
+        names = [name for name, value in whole(image)._asdict().items() if value is not None]
+        torch.onnx.export(whole, (image,), onnx, opset_version=18, output_names=names, dynamo=True)
+    openvino.save_model(openvino.convert_model(onnx), xml, compress_to_fp16=False)
+    return {"onnx": str(onnx), "openvino": str(xml)}
 
 
 def inspect(dataset: str, folder: Path, form: str) -> dict[str, Any]:
