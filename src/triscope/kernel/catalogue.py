@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -118,9 +119,22 @@ def build_published(name: str, state_dict: Mapping[str, Any]) -> Any:
 def _named(name: str, table: Mapping[str, Any], what: str, lister: str) -> Any:
     if name in table:
         return table[name]
-    close = difflib.get_close_matches(name, table, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    close = _closest(name, table)
+    hint = f" Did you mean {close!r}?" if close else ""
     raise UnknownModel(f"no {what} named {name!r}.{hint} {lister} lists all {len(table)}.")
+
+
+def _closest(name: str, names: Mapping[str, Any]) -> str | None:
+    """The name that is most alike, a common beginning counted too; None where none is like it."""
+
+    def likeness(other: str) -> tuple[float, float]:
+        pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(name, other, strict=False))
+        same = sum(1 for _ in pairs)
+        ratio = difflib.SequenceMatcher(None, name, other).ratio()
+        return ratio + same / max(len(name), len(other)), max(ratio, 0.15 * same)
+
+    best = max(names, key=lambda other: likeness(other)[0], default=None)
+    return best if best is not None and likeness(best)[1] >= 0.6 else None
 
 
 def _scan(package: Path) -> tuple[dict[str, Entry], dict[str, Published]]:
