@@ -12,6 +12,7 @@ from torch import Tensor
 
 POOL = 4096  # rows among which centres are looked for before all rows are asked again
 CHUNK = 2048  # rows that are brought to float32 and compared at once
+CENTRES = 256  # with so many centres: small tables stay in the cache, and the heap does not grow
 
 
 def farthest_first(rows: Tensor, count: int, change: Tensor | None = None) -> Tensor:
@@ -41,7 +42,10 @@ class _Search:
         self.chosen = torch.empty(count, dtype=torch.int64)
         self.mean = _mean(rows)
         # Row by row the squared distance to the mean, then a bound of that to the nearest centre.
-        self.norms = torch.cat([self._part(part).square().sum(1) for part in self._parts()])
+        # Into one tensor: small results kept between large temporaries would tear up the heap.
+        self.norms = torch.empty(len(rows))
+        for norms, part in zip(self.norms.split(CHUNK), self._parts(), strict=True):
+            norms.copy_(self._part(part).square().sum(1))
         self.bounds = torch.full_like(self.norms, math.inf)
         self.asked = torch.zeros(len(rows), dtype=torch.int32)  # centres that the bound knows
         if count:
@@ -81,8 +85,8 @@ class _Search:
         """Compare the rows with the centres that came since they were asked last."""
         for part in torch.split(pool, CHUNK):
             since = int(self.asked[part[0]])
-            for start in range(since, self.found, CHUNK):
-                new = self.chosen[start : min(start + CHUNK, self.found)]
+            for start in range(since, self.found, CENTRES):
+                new = self.chosen[start : min(start + CENTRES, self.found)]
                 gaps = self.norms[part].unsqueeze(1) + self.norms[new]
                 gaps.addmm_(self._of(part), self._of(new).T, alpha=-2)
                 self.bounds[part] = torch.minimum(self.bounds[part], gaps.amin(1))
@@ -101,5 +105,7 @@ class _Search:
 
 
 def _mean(rows: Tensor) -> Tensor:
-    sums = [part.float().sum(0) for part in torch.split(rows, CHUNK)]
-    return torch.stack(sums).sum(0) / max(1, len(rows))
+    total = torch.zeros(rows.shape[1])
+    for part in torch.split(rows, CHUNK):
+        total += part.float().sum(0)
+    return total / max(1, len(rows))
