@@ -44,8 +44,8 @@ class _Search:
         # Row by row the squared distance to the mean, then a bound of that to the nearest centre.
         # Into one tensor: small results kept between large temporaries would tear up the heap.
         self.norms = torch.empty(len(rows))
-        for norms, part in zip(self.norms.split(CHUNK), self._parts(), strict=True):
-            norms.copy_(self._part(part).square().sum(1))
+        for start, part in zip(range(0, len(rows), CHUNK), self._parts(), strict=True):
+            self.norms[start : start + CHUNK] = self._part(part).square().sum(1)
         self.bounds = torch.full_like(self.norms, math.inf)
         self.asked = torch.zeros(len(rows), dtype=torch.int32)  # centres that the bound knows
         if count:
