@@ -27,7 +27,6 @@ from triscope.surface.models._patches import (
     TABLE,
     Enlarged,
     Patches,
-    cross,
     features_of,
     places_of,
     restore_parts,
@@ -112,6 +111,7 @@ class Spade:
 class _Graph(nn.Module):
     """K nearest images by mean features, then the nearest of their patches at each place."""
 
+    mean: Tensor
     wholes: Tensor
     gallery: Tensor
 
@@ -120,8 +120,11 @@ class _Graph(nn.Module):
         s = spade.settings
         self.patches, self.score = spade.patches, s.score
         wholes, gallery = spade.gallery.tables()
-        self.register_buffer("wholes", wholes)  # (g, d)
-        self.register_buffer("gallery", gallery)  # (g, n, d)
+        mean = wholes.float().mean(0)
+        # Centred, numbers are small: rounding does not choose the images, nor the patches.
+        self.register_buffer("mean", mean)  # (d,)
+        self.register_buffer("wholes", wholes.float() - mean)  # (g, d)
+        self.register_buffer("gallery", (gallery.float() - mean).half())  # (g, n, d)
         self.nearest = min(s.nearest, len(wholes))
         self.at_once = max(1, TABLE // (math.prod(spade.places) * gallery.shape[1]))
         self.enlarged = Enlarged(spade.places, (s.size,) * 2, s.sigma)
@@ -130,9 +133,9 @@ class _Graph(nn.Module):
         self, images: Float[Tensor, "b 3 h w"]
     ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b"]]:
         features = self.patches(images)  # (b, d, i, j)
-        rows = rows_of(features)  # (b, p, d)
+        rows = rows_of(features) - self.mean  # (b, p, d)
         whole = rows.mean(1)
-        apart = cross(whole, self.wholes) + whole.square().sum(1, keepdim=True)  # (b, g)
+        apart = (whole[:, None] - self.wholes).square().sum(2)  # (b, g)
         alike = apart.topk(self.nearest, largest=False)  # (b, k)
         least = torch.full_like(rows[:, :, 0], math.inf)  # (b, p)
         found = torch.zeros_like(least, dtype=torch.int64)
@@ -145,9 +148,7 @@ class _Graph(nn.Module):
         gaps = (rows - shown.reshape(rows.shape)).square().sum(2).sqrt()  # (b, p)
         heat = self.enlarged(gaps.reshape(-1, *features.shape[2:]), images.shape[2:])
         if self.score == "images":
-            shown = self.wholes.index_select(0, alike.indices.flatten()).float()
-            near = shown.reshape(whole.shape[0], -1, whole.shape[1])  # (b, k, d)
-            return heat, (whole[:, None] - near).square().sum(2).sqrt().mean(1)
+            return heat, alike.values.sqrt().mean(1)
         return heat, highest(heat)
 
     def _nearest(
