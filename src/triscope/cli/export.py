@@ -17,7 +17,7 @@ SECTION = "Checks"
 KEYS = {
     "check": "folder of the copy",
     "from": "folder of the check that it was made from",
-    "precision": "fp32 or int8",
+    "precision": "fp32, bf16 or int8",
     "engine": "onnxruntime or openvino",
     "bytes": "size of the folder",
     "proof": "what was measured: differences to the original, milliseconds, change of AUROC and "
@@ -29,6 +29,7 @@ KEYS = {
 @click.argument("check", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--int8", is_flag=True, help="Quantise to 8 bits, and choose thresholds again.")
+@click.option("--bf16", is_flag=True, help="Half floats on OpenVINO; chooses thresholds again.")
 @click.option("--no-weights", is_flag=True, help="Leave out what only 'triscope learn' needs.")
 @json_option
 def command(check: Path, folder: Path, as_json: bool, **options: Any) -> int:
@@ -45,6 +46,7 @@ def command(check: Path, folder: Path, as_json: bool, **options: Any) -> int:
             made = opened.export(
                 folder,
                 int8=options["int8"],
+                bf16=options["bf16"],
                 engine=options["engine"],
                 weights=not options["no_weights"],
                 data=options["data"],

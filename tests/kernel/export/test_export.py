@@ -14,13 +14,14 @@ from torch import nn
 from toy_models import mvtec, part
 
 import triscope
-from triscope.errors import CheckError, TriscopeError
+from triscope.errors import CheckError, TriscopeError, UsageError
+from triscope.kernel.export import choose
 from triscope.kernel.export.graphs import TorchEngine
 from triscope.kernel.export.int8 import quantise
 from triscope.kernel.export.onnx import write_onnx
 from triscope.kernel.export.proof import prove
 from triscope.kernel.protocols import Graph
-from triscope.kernel.runtime.engine import OnnxEngine
+from triscope.kernel.runtime.engine import OnnxEngine, OpenVinoEngine
 
 pytestmark = pytest.mark.usefixtures("toy_catalogue")
 
@@ -165,3 +166,38 @@ def test_engines_are_measured_or_named(tmp_path: Path) -> None:
     with pytest.raises(CheckError, match="no engine 'tensorrt' here: expected auto, onnxruntime"):
         check.export(tmp_path / "no", engine="tensorrt")
     assert not (tmp_path / "no").exists()
+
+
+def test_half_floats_are_a_form_of_their_own_with_thresholds_of_their_own(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    data = mvtec(tmp_path / "parts")
+    learned = {"steps": 150, "learning_rate": 0.01}
+    check = triscope.fit("toy_descender", data, learned, engine="onnxruntime")
+    check.save(tmp_path / "check")
+    check.export(tmp_path / "line", bf16=True, data=data)
+    opened = triscope.open(tmp_path / "line")
+    assert (opened.card.precision, opened.card.engine) == ("bf16", "openvino")
+    assert opened.card.proof["bf16"] == {"calibrated": True}
+    assert opened.card.proof["from"]["relative"] < opened.card.tolerance
+    held = [opened.reading(opened.prepare(s)) for s in opened.seen.samples("calibrate")]
+    assert opened.card.zones and opened.card.zones.fail_above == pytest.approx(
+        max(one.score for one in held)
+    )
+    for wrong in ({"int8": True}, {"engine": "onnxruntime"}):
+        with pytest.raises(UsageError, match=r"bf16 and .* exclude each other"):
+            check.export(tmp_path / "no", bf16=True, **wrong)
+
+
+def test_a_faster_engine_that_answers_differently_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    check = triscope.fit("toy_descender", mvtec(tmp_path / "parts"), engine="onnxruntime")
+    check.save(tmp_path / "check")
+    monkeypatch.setattr(choose, "_milliseconds", lambda e, _: 1.0 if e.name == "openvino" else 9.0)
+    assert check.export(tmp_path / "same").card.engine == "openvino"
+    plain = OpenVinoEngine.run
+    monkeypatch.setattr(
+        OpenVinoEngine, "run", lambda e, x: {k: 2 * v for k, v in plain(e, x).items()}
+    )
+    assert check.export(tmp_path / "other").card.engine == "onnxruntime"

@@ -62,7 +62,8 @@ def _opened(folder: Path, threads: int | None) -> Check:
 def open_engines(folder: Path, card: Card, threads: int | None = None) -> dict[str, Engine]:
     """An engine for each graph of the card."""
     return {
-        name: open_engine(folder / f"{name}.onnx", card.engine, threads) for name in card.graphs
+        name: open_engine(folder / f"{name}.onnx", card.engine, threads, card.precision)
+        for name in card.graphs
     }
 
 
