@@ -68,9 +68,9 @@ def test_a_bad_video_never_stops_a_training(clips: Path, tmp_path: Path) -> None
     (tmp_path / "cut.mp4").write_bytes((clips / "left/clip0.mp4").read_bytes()[:200])
     samples.insert(0, Sample(tmp_path / "cut.mp4", "cut", "left"))
     check = fit("tsm", samples, {**TINY, "backbone": "mobilenetv2"}, calibrate=0)
-    assert check.card.model == "tsm"
+    assert check.card.model == "tsm" and [s.source for s in check.skipped] == ["cut"]
     library = Library(samples, 32)
-    assert len(library) == 6 and "cut.mp4 cannot be read as a video" in library.skipped[0]
+    assert len(library) == 6 and "cut.mp4 cannot be read as a video" in library.skipped[0].error
     with pytest.raises(EmptyData, match="none of 1 videos can be read"):
         Library(samples[:1], 32)
 

@@ -21,15 +21,23 @@ from triscope.motion.models.tsm import Online, network
 from triscope.motion.watching import watch
 
 
-def test_frame_by_frame_is_the_network_that_looks_back_only() -> None:
-    """Each frame's answer, cached, equals the offline answer for that frame: 1e-6."""
+@pytest.mark.parametrize(("kind", "least"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
+def test_frame_by_frame_is_the_network_that_looks_back_only(
+    kind: torch.dtype, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each frame's answer, cached, equals the offline answer for that frame.
+
+    oneDNN picks its kernels by the size of the batch, so that at 64 px even a network without any
+    shift answers eight frames and one by 5e-6 differently; its kernels are left out here.
+    """
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     torch.manual_seed(0)
-    net = network("mobilenetv2", both=False, classes=5).double().eval()
+    net = network("mobilenetv2", both=False, classes=5).to(kind).eval()
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):  # so that what is seen reaches the answer
             torch.nn.init.kaiming_normal_(module.weight)
     online = Online(net)
-    frames = torch.randn(6, 3, 64, 64, dtype=torch.float64)
+    frames = torch.randn(6, 3, 64, 64, dtype=kind)
     with torch.no_grad():
         net.tell(6)
         offline = net.head(net.features(frames))
@@ -42,8 +50,8 @@ def test_frame_by_frame_is_the_network_that_looks_back_only() -> None:
             state = tuple(after)
             answers.append(logits)
     cached = torch.cat(answers)
-    assert (cached - offline).abs().max() <= 1e-6 * offline.abs().max().clamp_min(1)
-    two_way = network("mobilenetv2", both=True, classes=5).double().eval()
+    assert (cached - offline).abs().max() <= least * offline.abs().max()
+    two_way = network("mobilenetv2", both=True, classes=5).to(kind).eval()
     two_way.load_state_dict(net.state_dict())
     with torch.no_grad():
         two_way.tell(6)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from triscope.cli._exits import DONE
+from triscope.cli._exits import DONE, FAILED
 from triscope.cli._output import emit, json_option, note, people
 
 SECTION = "Motion"
@@ -16,7 +16,11 @@ KEYS = {
     "source": "camera or video",
     "frames": "frames that were looked at",
     "passed_over": "frames that came while the check was busy",
-    "events": "list of objects: event, start_s, end_s, score, delay_s, source, topic",
+    "events": "list of objects: event, start_s, end_s, score, delay_s, source, topic; an event "
+    "'alarm' has kind, step, told, known_s, a 'verdict' has verdict, reason, errors",
+    "alarms": "steps that went wrong, told while they did",
+    "passed": "assemblies without an error, where a procedure was given",
+    "failed": "assemblies with one",
     "gaps": "times in which the camera gave nothing",
     "gap_s": "how long that was in all",
     "frames_per_second": "what the check alone could take",
@@ -35,25 +39,32 @@ KEYS = {
 @click.option("--leave", default=0.4, show_default=True, help="And ends below this.")
 @click.option("--least", default=0.3, show_default=True, help="Seconds; shorter is not told.")
 @click.option("--stride", default=4, show_default=True, help="Frames between answers of a window.")
+@click.option(
+    "--procedure",
+    type=click.Path(path_type=Path),
+    help="TOML file of steps: tell what goes wrong at once, and a verdict at the end.",
+)
 @click.option("--longest", default=0.0, help="Stop after so many seconds; 0: never.")
 @json_option
 def command(check: Path, source: str, as_json: bool, **options: Any) -> int:
     """Watch SOURCE (a file, a camera's number, rtsp://...) with CHECK and tell events as they end.
 
-    A tsm check that was fitted with '--no-both' computes each frame once; any other check of clips
-    answers a window that slides. A camera that drops out is opened again, and the gap is told.
+    A tsm check that was fitted with '--no-both' computes each frame once, and so does ms_tcn with
+    '--causal'; any other check of clips answers a window that slides. A camera that drops out is
+    opened again, and the gap is told. Exit code 1 where an assembly failed the procedure.
     """
     import triscope
-    from triscope.motion.events import Event, Rules, gap_line
+    from triscope.motion.events import Rules
+    from triscope.motion.steps.procedure import read_procedure
     from triscope.motion.watching import frames_of, watch
 
     rules = Rules(options["smooth"], options["enter"], options["leave"], options["least"])
+    wanted = read_procedure(options["procedure"]) if options["procedure"] else None
     opened = triscope.open(check)
     lines: list[str] = []
 
     def told(item: Any) -> None:
-        known = isinstance(item, Event)
-        line = item.line(source, options["topic"]) if known else gap_line(item, source)
+        line = _line(item, source, options["topic"])
         lines.append(line)
         if options["events"]:
             with options["events"].open("a", encoding="utf-8") as file:
@@ -67,6 +78,7 @@ def command(check: Path, source: str, as_json: bool, **options: Any) -> int:
             frames_of(source),
             rules=rules,
             stride=options["stride"],
+            procedure=wanted,
             overlay=options["overlay"],
             told=told,
             longest_s=options["longest"],
@@ -82,13 +94,37 @@ def command(check: Path, source: str, as_json: bool, **options: Any) -> int:
             f"{watched.frames} frames, {watched.events} events, {watched.gaps} gaps; "
             f"the check could take {watched.rate:.0f} frames a second"
         )
-    return DONE
+    return FAILED if watched.failed else DONE
+
+
+def _line(item: Any, source: str, topic: str) -> str:
+    """What is told, as one JSON line."""
+    from triscope.motion import events
+    from triscope.motion.steps.live import Alarm, Ended
+
+    if isinstance(item, events.Event):
+        return item.line(source, topic)
+    if isinstance(item, Alarm):
+        return events.alarm_line(item, source, topic)
+    if isinstance(item, Ended):
+        return events.verdict_line(item, source, topic)
+    return events.gap_line(item, source, topic)
 
 
 def _show(item: Any) -> None:
-    if hasattr(item, "label"):
+    from triscope.motion.events import Event
+    from triscope.motion.steps.live import Alarm, Ended
+
+    if isinstance(item, Event):
         people().print(
             f"{item.start_s:8.2f} s to {item.end_s:8.2f} s  {item.label}  ({item.score:.2f})"
+        )
+    elif isinstance(item, Alarm):
+        people().print(f"{item.known_s:8.2f} s  [red]{item.error.step} {item.error.told}[/]")
+    elif isinstance(item, Ended):
+        colour = "red" if item.errors else "green"
+        people().print(
+            f"{item.end_s:8.2f} s  [{colour}]{item.verdict.outcome}[/]: {item.verdict.reason}"
         )
     else:
         note(f"the camera gave nothing from {item.start_s:.1f} s to {item.end_s:.1f} s")
@@ -105,6 +141,9 @@ def _answer(
         "frames": watched.frames,
         "passed_over": watched.passed_over,
         "events": [json.loads(line) for line in lines],
+        "alarms": watched.alarms,
+        "passed": watched.passed,
+        "failed": watched.failed,
         "gaps": watched.gaps,
         "gap_s": watched.gap_s,
         "frames_per_second": round(watched.rate, 1),

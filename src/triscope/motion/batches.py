@@ -19,6 +19,7 @@ from triscope.errors import DataError, EmptyData
 from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.data.video import Cut, Frames, open_video
 from triscope.kernel.data.video.clips import numbers_of, to_rows
+from triscope.kernel.results import Skipped
 from triscope.motion.augment import Augmentation, resized
 
 log = logging.getLogger("triscope")
@@ -57,12 +58,12 @@ class Library:
     def __init__(self, samples: Sequence[Sample], short: int, room: int = ROOM) -> None:
         self.short, self.left = short, room
         self.samples: list[Sample] = []
-        self.skipped: list[str] = []
+        self.skipped: list[Skipped] = []
         self._kept: dict[int, Kept] = {}
         for sample in samples:
             self._add(sample)
         if not self.samples:
-            told = "; ".join(self.skipped[:3])
+            told = "; ".join(skipped.error for skipped in self.skipped[:3])
             raise EmptyData(
                 f"none of {len(samples)} videos can be read: {told}" if samples else "no video."
             )
@@ -78,7 +79,7 @@ class Library:
                 frames.read([0], self.short)
         except DataError as error:
             log.warning("left out: %s", error)
-            self.skipped.append(str(error))
+            self.skipped.append(Skipped(sample.name, str(error)))
             return
         self.samples.append(sample)
 
@@ -112,6 +113,7 @@ class ClipBatches:
         self.cut, self.augment, self.seed = cut, augment, seed
         short = round(cut.size * LARGER)
         self.library = Library(labelled, short, room)
+        self.skipped = self.library.skipped
         self.numbers = {label: i for i, label in enumerate(classes)}
         self.labels = [str(s.label) for s in self.library.samples]
         self.batch, self.balance = min(batch, len(self.library)), balance

@@ -77,8 +77,10 @@ class Watcher:
         best = int(self.smoothed.argmax())
         return self.labels[best], float(self.smoothed[best])
 
-    def add(self, time_s: float, probabilities: NDArray[np.float64]) -> list[Event]:
-        """One more answer; the events that end with it."""
+    def add(
+        self, time_s: float, probabilities: NDArray[np.float64], known_s: float | None = None
+    ) -> list[Event]:
+        """One more answer, and when it was known; the events that end with it."""
         if self.smoothed is None or self._time is None or self.rules.smooth_s == 0:
             self.smoothed = np.array(probabilities, np.float64)
         else:
@@ -94,7 +96,7 @@ class Watcher:
                 if value < self.rules.leave:
                     ended += self._close(i, time_s)
             elif value > self.rules.enter:
-                self._open[i] = [time_s, value, time_s]
+                self._open[i] = [time_s, value, time_s if known_s is None else known_s]
         return ended
 
     def finish(self, time_s: float | None = None) -> list[Event]:
@@ -109,6 +111,40 @@ class Watcher:
         if time_s - start < self.rules.least_s:
             return []
         return [Event(self.labels[i], start, time_s, highest, told)]
+
+
+def alarm_line(alarm: Any, source: str, topic: str = "triscope/motion") -> str:
+    """A step that goes wrong, as a JSON line."""
+    error = alarm.error
+    return json.dumps(
+        {
+            "topic": topic,
+            "source": source,
+            "event": "alarm",
+            "kind": error.kind,
+            "step": error.step,
+            "start_s": round(error.span_s[0], 3),
+            "end_s": round(error.span_s[1], 3),
+            "told": error.told,
+            "known_s": round(alarm.known_s, 3),
+        }
+    )
+
+
+def verdict_line(ended: Any, source: str, topic: str = "triscope/motion") -> str:
+    """One assembly that was finished, as a JSON line."""
+    return json.dumps(
+        {
+            "topic": topic,
+            "source": source,
+            "event": "verdict",
+            "verdict": ended.verdict.outcome,
+            "reason": ended.verdict.reason,
+            "start_s": round(ended.start_s, 3),
+            "end_s": round(ended.end_s, 3),
+            "errors": [f"{e.kind}: {e.step}" for e in ended.errors],
+        }
+    )
 
 
 def gap_line(gap: Any, source: str, topic: str = "triscope/motion") -> str:

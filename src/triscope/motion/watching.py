@@ -13,12 +13,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from triscope.errors import CheckError
 from triscope.kernel.data.video import Gap, Live, camera_of, is_camera, open_video
-from triscope.kernel.runtime.online import Stream
+from triscope.kernel.runtime.online import Glance, Stream
+from triscope.kernel.runtime.online_labels import LabelStream
 from triscope.motion.events import Event, Rules, Watcher
+from triscope.motion.steps.live import Alarm, Ended, LiveSteps
+from triscope.motion.steps.procedure import Procedure
 from triscope.motion.writing import VideoWriter
 
 Item = Live | Gap
+Told = Event | Gap | Alarm | Ended
 
 
 @dataclass
@@ -30,6 +35,9 @@ class Watched:
     events: int = 0
     gaps: int = 0
     gap_s: float = 0.0
+    alarms: int = 0
+    passed: int = 0  # assemblies
+    failed: int = 0
     seconds: float = 0.0  # of the check alone
 
     @property
@@ -54,52 +62,112 @@ def watch(
     *,
     rules: Rules = Rules(),
     stride: int = 4,
+    procedure: Procedure | None = None,
     overlay: Path | None = None,
     rate: float = 25.0,
-    told: Callable[[Event | Gap], None] = lambda _: None,
+    told: Callable[[Told], None] = lambda _: None,
     longest_s: float = 0.0,
 ) -> Watched:
     """Feed frames to the check until they end (or ``longest_s`` is over); ``told`` gets events.
 
-    A gap ends what was going on and clears what the check remembers.
+    A gap ends what was going on and clears what the check remembers. With a procedure, alarms and
+    the verdict of each assembly are told beside the events of single steps.
     """
-    stream, watcher, watched = Stream(check, stride=stride), _watcher(check, rules), Watched()
+    going = _Going(check, rules, stride, procedure, told)
     with ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(overlay, rate)) if overlay else None
         for item in items:
             if isinstance(item, Gap):
-                watched.gaps, watched.gap_s = watched.gaps + 1, watched.gap_s + item.seconds
-                _tell(watcher.finish(item.start_s), watched, told)
-                stream.reset()
-                told(item)
+                going.gap(item)
                 continue
-            began = perf_counter()
-            glance = stream.feed(item.frame, item.time_s)
-            watched.seconds += perf_counter() - began
-            watched.frames += 1
-            watched.passed_over += item.passed_over
-            if glance is not None:
-                _tell(watcher.add(glance.time_s, glance.probabilities), watched, told)
+            going.frame(item)
             if writer is not None:
-                writer.add(drawn(item.frame, watcher, item.time_s))
+                writer.add(drawn(item.frame, going.watcher, item.time_s, going.last_alarm))
             if longest_s and item.time_s >= longest_s:
                 break
-        _tell(watcher.finish(), watched, told)
-    return watched
+        going.end()
+    return going.watched
 
 
-def _watcher(check: Any, rules: Rules) -> Watcher:
-    return Watcher(check.card.classes, rules)
+class _Going:
+    """A watch that goes on: the stream, what is made of its answers, and the counts."""
+
+    def __init__(
+        self,
+        check: Any,
+        rules: Rules,
+        stride: int,
+        procedure: Procedure | None,
+        told: Callable[[Told], None],
+    ) -> None:
+        labels_frames = check.card.input.get("kind") == "timeline"
+        self.stream = LabelStream(check) if labels_frames else Stream(check, stride=stride)
+        self.watcher, self.watched = Watcher(check.card.classes, rules), Watched()
+        self.steps: LiveSteps | None = None
+        self.last_alarm = ""
+        self._told = told
+        if procedure is not None:
+            if not isinstance(self.stream, LabelStream):
+                raise CheckError(
+                    f"{check.label} does not label frames: a procedure needs a check that was "
+                    "fitted with 'triscope fit ms_tcn DATA --causal'."
+                )
+            self.steps = LiveSteps(procedure, check.card.classes, self.stream.rate)
+
+    def frame(self, item: Live) -> None:
+        """One frame of the source."""
+        began = perf_counter()
+        glances = self.stream.see(item.frame, item.time_s)
+        self.watched.seconds += perf_counter() - began
+        self.watched.frames += 1
+        self.watched.passed_over += item.passed_over
+        self._take(glances)
+
+    def gap(self, gap: Gap) -> None:
+        """The camera gave nothing for a while."""
+        self.watched.gaps += 1
+        self.watched.gap_s += gap.seconds
+        self._finish(gap.start_s)
+        self.stream.reset()
+        self._told(gap)
+
+    def end(self) -> None:
+        """The source is over."""
+        self._take(self.stream.end())
+        self._finish(None)
+
+    def _take(self, glances: Iterable[Glance]) -> None:
+        for glance in glances:
+            self._tell(self.watcher.add(glance.time_s, glance.probabilities, glance.known_s))
+            if self.steps is not None:
+                found = self.steps.add(glance.time_s, glance.probabilities, glance.known_s)
+                self._tell(found)
+
+    def _finish(self, time_s: float | None) -> None:
+        self._tell(self.watcher.finish(time_s))
+        if self.steps is not None:
+            self._tell(self.steps.finish())
+
+    def _tell(self, found: Iterable[Event | Alarm | Ended]) -> None:
+        for one in found:
+            if isinstance(one, Event):
+                self.watched.events += 1
+            elif isinstance(one, Alarm):
+                self.watched.alarms += 1
+                self.last_alarm = f"{one.error.step} {one.error.told}"
+            elif one.errors:
+                self.watched.failed += 1
+                self.last_alarm = ""
+            else:
+                self.watched.passed += 1
+                self.last_alarm = ""
+            self._told(one)
 
 
-def _tell(events: list[Event], watched: Watched, told: Callable[[Any], None]) -> None:
-    for event in events:
-        watched.events += 1
-        told(event)
-
-
-def drawn(frame: NDArray[np.uint8], watcher: Watcher, time_s: float) -> NDArray[np.uint8]:
-    """The frame with a bar for each class below it and the time."""
+def drawn(
+    frame: NDArray[np.uint8], watcher: Watcher, time_s: float, alarm: str = ""
+) -> NDArray[np.uint8]:
+    """The frame with a bar for each class below it, the time and the alarm that stands."""
     h, w = frame.shape[:2]
     line = max(14, h // 18)
     panel = np.full((line * (len(watcher.labels) + 1), w, 3), 24, np.uint8)
@@ -107,8 +175,8 @@ def drawn(frame: NDArray[np.uint8], watcher: Watcher, time_s: float) -> NDArray[
     values = watcher.smoothed if watcher.smoothed is not None else np.zeros(len(watcher.labels))
     best = int(np.argmax(values))
     cv2.putText(
-        panel, f"{time_s:7.2f} s", (4, line - 4), cv2.FONT_HERSHEY_SIMPLEX, scale,
-        (200, 200, 200), thick, cv2.LINE_AA,
+        panel, f"{time_s:7.2f} s  {alarm}", (4, line - 4), cv2.FONT_HERSHEY_SIMPLEX, scale,
+        (240, 110, 100) if alarm else (200, 200, 200), thick, cv2.LINE_AA,
     )  # fmt: skip
     for i, label in enumerate(watcher.labels):
         top = line * (i + 1)

@@ -26,10 +26,11 @@ Frame = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Glance:
-    """What a check thinks after one frame: probabilities (k,) at that time."""
+    """What a check thinks of one time: probabilities (k,), and when it was known."""
 
     time_s: float
     probabilities: NDArray[np.float64]
+    known_s: float
 
 
 class Stream:
@@ -57,6 +58,15 @@ class Stream:
         self._state, self._count = None, 0
         self._frames.clear()
 
+    def see(self, frame: Frame, time_s: float) -> list[Glance]:
+        """One frame RGB (h, w, 3); what is known by it."""
+        glance = self.feed(frame, time_s)
+        return [] if glance is None else [glance]
+
+    def end(self) -> list[Glance]:
+        """The stream is over: nothing is owed."""
+        return []
+
     def feed(self, frame: Frame, time_s: float) -> Glance | None:
         """One frame RGB (h, w, 3)."""
         self._frames.append(self._small(frame))
@@ -68,7 +78,7 @@ class Stream:
         window = np.stack(list(self._frames)[:: self._spread])
         clip = differences(window, paired=False) if self.cut.seen == "difference" else window
         inputs = {"clips": _input(clip)[None]}
-        return Glance(time_s, _sure(self.check.engine.run(inputs)["logits"]))
+        return Glance(time_s, _sure(self.check.engine.run(inputs)["logits"]), time_s)
 
     def _one(self, time_s: float) -> Glance | None:
         now = self._frames[-1]
@@ -85,7 +95,7 @@ class Stream:
             }
         out = engine.run({"frame": _input(now[None])[None, :, 0], **self._state})
         self._state = {name: out[f"next_{name.removeprefix('state_')}"] for name in self._state}
-        return Glance(time_s, _sure(out["logits"]))
+        return Glance(time_s, _sure(out["logits"]), time_s)
 
     def _small(self, frame: Frame) -> Frame:
         """The square that the network sees."""

@@ -24,6 +24,7 @@ from triscope.kernel.data import Dataset, Sample, Split
 from triscope.kernel.data.video import open_video
 from triscope.kernel.data.video.timeline import labels_at, open_timelines, read_timeline
 from triscope.kernel.protocols import Graph
+from triscope.kernel.results import Skipped
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class SegmentSettings:
     layers: int = 8  # of a stage; each looks twice as far as the one before
     stages: int = 3  # the first answers, the others refine
     causal: bool = False  # look back only, to run online
+    lag_s: float = 0.0  # seconds that a causal network waits before it labels a frame
     dropout: float = 0.3  # of the layers along time
     smooth: float = 0.15  # weight of the loss on changes from frame to frame
     jitter: float = 0.2  # of brightness and contrast in training
@@ -60,6 +62,7 @@ class SegmentSettings:
             width=(self.width >= 8, "8 or more"),
             layers=(1 <= self.layers <= 12, "between 1 and 12"),
             stages=(self.stages >= 1, "1 or more"),
+            lag_s=(self.lag_s == 0 or (self.causal and self.lag_s > 0), "0, or more with causal"),
             dropout=(0 <= self.dropout < 1, "a number in [0, 1)"),
             speed=(0 <= self.speed < 1, "a number in [0, 1)"),
             steps=(self.steps >= 1, "1 or more"),
@@ -91,22 +94,36 @@ class FrameEncoder(nn.Module):
         self.out = nn.Linear(32 * 16, width)
 
     def forward(self, frames: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b d t"]:
-        b, c, t, h, w = frames.shape
         change = torch.cat((torch.zeros_like(frames[:, :, :1]), frames.diff(dim=2)), dim=2)
+        return self.see(frames, change)
+
+    def see(
+        self, frames: Float[Tensor, "b 3 t h w"], change: Float[Tensor, "b 3 t h w"]
+    ) -> Float[Tensor, "b d t"]:
+        """Frames and how each differs from the one before."""
+        b, c, t, h, w = frames.shape
         both = torch.cat((frames - 0.5, 2 * change), dim=1)  # (b, 6, t, h, w)
         seen = self.maps(both.transpose(1, 2).reshape(b * t, 2 * c, h, w))
         return self.out(seen.flatten(1)).reshape(b, t, -1).transpose(1, 2)
 
 
 class Segmenter(nn.Module):
-    """Frames to the logits of each stage: (stages, b, k, t), the last one the answer."""
+    """Frames to the logits of each stage: (stages, b, k, t), the last one the answer.
 
-    def __init__(self, encoder: nn.Module, along_time: nn.Module) -> None:
+    With a ``lag`` (frames) a frame is labelled when so many more were seen; behind the end of the
+    video its last frame is repeated.
+    """
+
+    def __init__(self, encoder: nn.Module, along_time: nn.Module, lag: int = 0) -> None:
         super().__init__()
-        self.encoder, self.along_time = encoder, along_time
+        self.encoder, self.along_time, self.lag = encoder, along_time, lag
 
     def forward(self, frames: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "s b k t"]:
-        return self.along_time(self.encoder(frames))
+        seen = self.encoder(frames)
+        if self.lag == 0:
+            return self.along_time(seen)
+        held = F.pad(seen, (0, self.lag), mode="replicate")
+        return self.along_time(held)[..., self.lag :]
 
 
 class SegmentModel(ABC):
@@ -132,7 +149,8 @@ class SegmentModel(ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             encoder = FrameEncoder(self.settings.width)
-            self._net = Segmenter(encoder, self.along_time(len(self.classes)))
+            lag = round(self.settings.lag_s * self.settings.rate)
+            self._net = Segmenter(encoder, self.along_time(len(self.classes)), lag)
 
     def batches(self, data: Dataset, split: Split, seed: int) -> TimelineBatches:
         """See ``kernel.protocols.MakesBatches``."""
@@ -155,20 +173,38 @@ class SegmentModel(ABC):
         return _Last(self.network()).eval()
 
     def graphs(self) -> dict[str, Graph]:
-        """One graph with any number of frames."""
+        """One graph with any number of frames; and one of a frame with state, where it can be."""
         s = self.settings
         example = torch.full((1, 3, 64, s.size, s.size), 0.5)
         free = {"frames": {2: "time"}}
-        return {"model": Graph(self.graph(), {"frames": example}, ("logits",), free)}
+        graphs = {"model": Graph(self.graph(), {"frames": example}, ("logits",), free)}
+        if self._online():
+            frame = torch.full((1, 3, s.size, s.size), 0.5)
+            state = {f"state_{i}": kept for i, kept in enumerate(self._start())}
+            outputs = ("logits", *(f"next_{i}" for i in range(len(state))))
+            module = OnlineSegmenter(self.network()).eval()  # type: ignore[arg-type]
+            graphs["online"] = Graph(module, {"frame": frame, "before": frame, **state}, outputs)
+        return graphs
+
+    def _online(self) -> bool:
+        """Whether frames can be answered one by one."""
+        return self.settings.causal and hasattr(self.network().along_time, "step")
+
+    def _start(self) -> list[Tensor]:
+        return list(self.network().along_time.start())  # type: ignore[union-attr, operator]
 
     def card(self) -> dict[str, Any]:
         """What a reader must know beyond the settings."""
         s = self.settings
+        read: dict[str, Any] = {"kind": "timeline", "rate": s.rate, "size": s.size}
+        if self._net is not None and self._online():
+            read["state"] = [list(kept.shape) for kept in self._start()]
+            read["lag"] = round(s.lag_s * s.rate)
         return {
             "classes": self.classes,
             "capture": "clip",
             "size": (s.size, s.size),
-            "input": {"kind": "timeline", "rate": s.rate, "size": s.size},
+            "input": read,
         }
 
     def weights(self) -> dict[str, Tensor]:
@@ -178,6 +214,27 @@ class SegmentModel(ABC):
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Put the result of ``weights`` back."""
         self.network().load_state_dict(dict(weights))
+
+
+class OnlineSegmenter(nn.Module):
+    """One frame in [0, 1] and the one before it, to the logits of one time; its state beside them.
+
+    Where the network lags, the logits are those of the frame so many before.
+    """
+
+    def __init__(self, net: Segmenter) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self,
+        frame: Float[Tensor, "b 3 h w"],
+        before: Float[Tensor, "b 3 h w"],
+        *state: Float[Tensor, "b _ _"],
+    ) -> tuple[Tensor, ...]:
+        seen = self.net.encoder.see(frame[:, :, None], (frame - before)[:, :, None])  # type: ignore[operator]
+        logits, after = self.net.along_time.step(seen, state)  # type: ignore[operator]
+        return (logits[:, :, 0], *after)
 
 
 class _Last(nn.Module):
@@ -212,18 +269,19 @@ class TimelineBatches:
     ) -> None:
         self.settings, self.seed = settings, seed
         self.videos: list[tuple[Any, Any]] = []
-        self.skipped: list[str] = []
+        self.skipped: list[Skipped] = []
         numbers = {label: i for i, label in enumerate(classes)}
         for sample in samples:
             try:
                 frames = _frames_of(sample, settings)
             except DataError as error:
-                self.skipped.append(str(error))
+                self.skipped.append(Skipped(sample.name, str(error)))
                 continue
             names = labels_at(getattr(sample, "spans", ()), frames.shape[1], settings.rate)
             self.videos.append((frames, np.array([numbers[name] for name in names])))
         if not self.videos:
-            raise EmptyData(f"none of {len(samples)} videos can be read: {self.skipped[:3]}")
+            told = "; ".join(skipped.error for skipped in self.skipped[:3])
+            raise EmptyData(f"none of {len(samples)} videos can be read: {told}")
 
     def __call__(self, epoch: int) -> list[Labelled]:
         """The videos in the order of this epoch, changed."""

@@ -6,6 +6,7 @@ CVPR 2019. ``causal`` looks back only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,11 @@ class Dilated(nn.Module):
         y = F.relu(self.dilated(F.pad(x, self.padding)))
         return x + self.dropout(self.mix(y))
 
+    def step(self, x: Float[Tensor, "b c 1"], kept: Track) -> tuple[Tensor, Tensor]:
+        """One frame of a causal layer, and the inputs (b, c, 2 reach) that the next one needs."""
+        seen = torch.cat((kept, x), dim=2)
+        return x + self.dropout(self.mix(F.relu(self.dilated(seen)))), seen[:, :, 1:]
+
 
 class Stage(nn.Module):
     """Layers that look 1, 2, 4 ... frames far, and a classifier."""
@@ -49,6 +55,16 @@ class Stage(nn.Module):
 
     def forward(self, x: Track) -> Float[Tensor, "b k t"]:
         return self.out(self.layers(self.enter(x)))
+
+    def step(
+        self, x: Float[Tensor, "b d 1"], kept: Sequence[Tensor]
+    ) -> tuple[Float[Tensor, "b k 1"], list[Tensor]]:
+        """One frame, and what its layers keep."""
+        x, after = self.enter(x), []
+        for layer, before in zip(self.layers, kept, strict=True):
+            x, now = layer.step(x, before)  # type: ignore[operator]
+            after.append(now)
+        return self.out(x), after
 
 
 class MsTcn(nn.Module):
@@ -84,6 +100,23 @@ class MsTcn(nn.Module):
             x = stage(x if i == 0 else x.softmax(1))
             answers.append(x)
         return torch.stack(answers)
+
+    def start(self) -> list[Tensor]:
+        """What is kept before the first frame: zeros (1, c, 2 reach) for each layer."""
+        convolutions = [layer.dilated for stage in self.stages for layer in stage.layers]  # type: ignore[union-attr]
+        return [torch.zeros(1, c.in_channels, 2 * c.dilation[0]) for c in convolutions]
+
+    def step(
+        self, x: Float[Tensor, "b d 1"], kept: Sequence[Tensor]
+    ) -> tuple[Float[Tensor, "b k 1"], list[Tensor]]:
+        """One frame through all stages of a causal network, and what is kept for the next."""
+        after: list[Tensor] = []
+        layers = len(kept) // len(self.stages)
+        for i, stage in enumerate(self.stages):
+            own = kept[i * layers : (i + 1) * layers]
+            x, now = stage.step(x if i == 0 else x.softmax(1), own)  # type: ignore[operator]
+            after += now
+        return x, after
 
 
 @dataclass(frozen=True)

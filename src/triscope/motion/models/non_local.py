@@ -102,11 +102,12 @@ class NonLocalModel(ClipModel):
 
 
 @published(
-    "c2d_r50", "c2d_nln_r50", "slow_r50", "slow_nln_r50", "slow_r50_4x16", "i3d_r50",
-    "i3d_nln_r50", "c2d_r101", "slow_r101", "i3d_r101", "c2d_nln_r101", "slow_nln_r101",
-    "i3d_nln_r101", "i3d_nln_r50_gaussian", "i3d_nln_r50_dot_product",
-    "i3d_nln_r50_concatenation", "slow_nln_r50_gaussian", "slow_nln_r50_embedded_gaussian",
-    "slow_nln_r50_concatenation",
+    "c2d_r50", "c2d_r101", "c2d_nln_r50", "c2d_nln_r50_8x8", "c2d_nln_r101",
+    "slow_r50", "slow_r50_4x16", "slow_r50_8x8", "slow_r101", "slow_nln_r50", "slow_nln_r50_8x8",
+    "slow_nln_r101", "slow_nln_r50_gaussian", "slow_nln_r50_embedded_gaussian",
+    "slow_nln_r50_concatenation", "i3d_r50", "i3d_r50_8x8", "i3d_r101", "i3d_nln_r50",
+    "i3d_nln_r50_8x8", "i3d_nln_r101", "i3d_nln_r50_gaussian", "i3d_nln_r50_dot_product",
+    "i3d_nln_r50_concatenation",
 )  # fmt: skip
 def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
     """Clips (b, 3, t, h, w) to logits (b, k); keys of SlowFast, pytorchvideo or mmaction2 (Slow).

@@ -267,8 +267,9 @@ class SlowFastModel(ClipModel):
 
 
 @published(
-    "slowfast_r50", "slowfast_r50_4x16", "slowfast_r101", "slowfast_r101_50_50",
-    "slowfast_r101_50_50_16x8", "slowfast_nln_r50", "slowfast_nln_r50_4x16",
+    "slowfast_r50", "slowfast_r50_4x16", "slowfast_r50_8x8", "slowfast_r101", "slowfast_r101_8x8",
+    "slowfast_r101_50_50", "slowfast_r101_50_50_16x8", "slowfast_nln_r50", "slowfast_nln_r50_4x16",
+    "slowfast_nln_r50_8x8",
 )  # fmt: skip
 def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
     """Clips (b, 3, t, h, w), or the list [slow, fast], to logits (b, k).
@@ -278,7 +279,7 @@ def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
     picks the slow frames by nearest interpolation: its keys are read as that variant. The reach
     of the lateral convolutions (5 or 7 frames) is read from the file.
     """
-    weights = read_weights(state_dict, LAYOUTS)
+    weights, name = read_weights(state_dict, LAYOUTS), name.removesuffix("_8x8")
     theirs = weights.layout == "mmaction2"
     lateral = weights.shape("lateral.0.conv.weight")
     return load(

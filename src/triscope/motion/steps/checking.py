@@ -10,7 +10,7 @@ from triscope.kernel.results import Finding, Verdict
 from triscope.motion.steps.metrics import Counts, Segment, segments_of
 from triscope.motion.steps.procedure import Procedure, Step
 
-Kind = Literal["missing", "order", "short", "long", "repeated", "unknown", "late"]
+Kind = Literal["missing", "order", "short", "long", "repeated", "unknown", "late", "early"]
 
 
 @dataclass(frozen=True)

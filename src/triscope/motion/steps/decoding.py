@@ -44,38 +44,58 @@ def change_costs(
     return table
 
 
+class Walk:
+    """The best walk so far, one frame after the other: costs (k, k), shortest runs (k,)."""
+
+    def __init__(self, costs: Floats, shortest: Sequence[int]) -> None:
+        self.costs = costs
+        self.states, self._firsts, self._lasts = _chains(shortest)
+        self._inner = np.setdiff1d(np.arange(len(self.states)), self._firsts)
+        self._best: Floats | None = None
+        self._back: list[NDArray[np.int64]] = []
+
+    def add(self, log_probabilities: Floats) -> None:
+        """One more frame: log-probabilities (k,)."""
+        if self._best is None:
+            self._best = np.full(len(self.states), -np.inf)
+            self._best[self._firsts] = log_probabilities[self.states[self._firsts]]
+            return
+        best, firsts, lasts, inner = self._best, self._firsts, self._lasts, self._inner
+        moved = np.full(len(self.states), -np.inf)
+        came = np.arange(len(self.states))
+        moved[inner], came[inner] = best[inner - 1], inner - 1
+        stay = best[lasts] > moved[lasts]  # the last state of a chain may last
+        moved[lasts[stay]], came[lasts[stay]] = best[lasts[stay]], lasts[stay]
+        entering = best[lasts][:, None] - self.costs  # (from, to)
+        np.fill_diagonal(entering, -np.inf)
+        source = entering.argmax(0)
+        value = entering[source, np.arange(len(source))]
+        better = value > moved[firsts]
+        moved[firsts[better]], came[firsts[better]] = value[better], lasts[source[better]]
+        self._best = moved + log_probabilities[self.states]
+        self._back.append(came)
+
+    def path(self) -> NDArray[np.int64]:
+        """The best label of each frame so far. The run at the end may still be short."""
+        if self._best is None:
+            return np.zeros(0, np.int64)
+        state = int(self._best.argmax())
+        walked = [state]
+        for came in reversed(self._back):
+            state = int(came[state])
+            walked.append(state)
+        return np.asarray(self.states[walked[::-1]])
+
+
 def viterbi(log_probabilities: Floats, costs: Floats, shortest: Sequence[int]) -> NDArray[np.int64]:
     """The best label of each frame: log-probabilities (t, k), costs (k, k), shortest runs (k,).
 
     A run at the very end may be cut short.
     """
-    frames, count = log_probabilities.shape
-    if frames == 0:
-        return np.zeros(0, np.int64)
-    states, firsts, lasts = _chains(shortest)
-    best = np.full(len(states), -np.inf)
-    best[firsts] = log_probabilities[0, states[firsts]]
-    back = np.zeros((frames, len(states)), np.int64)
-    for t in range(1, frames):
-        moved = np.full(len(states), -np.inf)
-        came = np.arange(len(states))
-        inner = np.setdiff1d(np.arange(len(states)), firsts)
-        moved[inner], came[inner] = best[inner - 1], inner - 1
-        stay = best[lasts] > moved[lasts]  # the last state of a chain may last
-        moved[lasts[stay]], came[lasts[stay]] = best[lasts[stay]], lasts[stay]
-        entering = best[lasts][:, None] - costs  # (from, to)
-        np.fill_diagonal(entering, -np.inf)
-        source = entering.argmax(0)
-        value = entering[source, np.arange(count)]
-        better = value > moved[firsts]
-        moved[firsts[better]], came[firsts[better]] = value[better], lasts[source[better]]
-        best, back[t] = moved + log_probabilities[t, states], came
-    path = np.zeros(frames, np.int64)
-    state = int(best.argmax())
-    for t in range(frames - 1, -1, -1):
-        path[t] = states[state]
-        state = int(back[t, state])
-    return path
+    walk = Walk(costs, shortest)
+    for row in log_probabilities:
+        walk.add(row)
+    return walk.path()
 
 
 def _chains(shortest: Sequence[int]) -> tuple[NDArray[np.int64], ...]:
@@ -99,7 +119,16 @@ def decode(
     costs: Costs = Costs(),
 ) -> list[str]:
     """The label of each frame from probabilities (t, k); ``shortest`` runs in frames."""
-    logs = np.log(np.clip(np.asarray(probabilities, np.float64), 1e-6, 1))
-    runs = [shortest if isinstance(shortest, int) else shortest.get(x, 1) for x in labels]
-    path = viterbi(logs, change_costs(labels, procedure, costs), runs)
+    table = change_costs(labels, procedure, costs)
+    path = viterbi(logs_of(probabilities), table, runs_of(labels, shortest))
     return [labels[i] for i in path]
+
+
+def logs_of(probabilities: Floats) -> Floats:
+    """Logarithms, at least those of one in a million."""
+    return np.asarray(np.log(np.clip(np.asarray(probabilities, np.float64), 1e-6, 1)))
+
+
+def runs_of(labels: Sequence[str], shortest: Mapping[str, int] | int) -> list[int]:
+    """The shortest run of each label, in frames."""
+    return [shortest if isinstance(shortest, int) else shortest.get(x, 1) for x in labels]

@@ -48,6 +48,7 @@ class Procedure:
     steps: tuple[Step, ...]
     background: str = BACKGROUND
     total_s: float = math.inf  # the whole may take
+    pause_s: float = math.inf  # live: nothing done for so long ends it, and the next may begin
 
     def __post_init__(self) -> None:
         """Raise BadSettings for names that contradict each other, and for cycles."""
@@ -138,6 +139,7 @@ def read_procedure(path: str | Path) -> Procedure:
         steps,
         str(plain.get("background", BACKGROUND)),
         float(plain.get("total_s", math.inf)),
+        float(plain.get("pause_s", math.inf)),
     )
 
 

@@ -52,7 +52,7 @@ def check_video(check: Any, source: Any, procedure: Procedure) -> Checked:
     logits = np.asarray(check.compute([prepared])[0]["logits"], np.float64)
     probabilities = softmax(logits)[0].T  # (t, k)
     rate = float(prepared.extra)
-    least = {s.name: max(2, round(min(s.min_s, 1.0) * rate / 2)) for s in procedure.steps}
+    least = shortest_runs(procedure, rate)
     labels = decode(probabilities, check.card.classes, procedure=procedure, shortest=least)
     errors = check_steps(labels, rate, procedure)
     inspection = Inspection(
@@ -66,6 +66,11 @@ def check_video(check: Any, source: Any, procedure: Procedure) -> Checked:
         details={"procedure": procedure.name, "steps": _told(labels, rate, procedure)},
     )
     return Checked(inspection, tuple(errors), tuple(labels), probabilities, rate)
+
+
+def shortest_runs(procedure: Procedure, rate: float) -> dict[str, int]:
+    """Frames that each step lasts at least: half of what it should, so that too short is seen."""
+    return {s.name: max(2, round(min(s.min_s, 1.0) * rate / 2)) for s in procedure.steps}
 
 
 def must_know(classes: Sequence[str], procedure: Procedure) -> None:
