@@ -13,13 +13,16 @@ from torch import nn
 import triscope
 from triscope.errors import BadLabels, BadSettings, DataError, EmptyData, NotFitted
 from triscope.kernel import catalogue
+from triscope.kernel.config import build
 from triscope.kernel.data import Sample
 from triscope.kernel.data.video import Cut, open_videos
+from triscope.kernel.export.fitted import restored
 from triscope.kernel.metrics.calibration_error import calibration_error
 from triscope.kernel.runtime.moments import zones_of_doubt
 from triscope.kernel.verbs import fit
 from triscope.motion.augment import OPERATIONS, Augmentation, flip_rules
 from triscope.motion.batches import ClipBatches, Library
+from triscope.motion.models import tsn
 from triscope.motion.models._clip_model import fix_norms, mixed
 
 
@@ -88,6 +91,34 @@ def test_settings_refuse_nonsense() -> None:
         cls(flip_labels="left")
     with pytest.raises(NotFitted, match="does not know its classes yet"):
         catalogue.load("tsm")(cls()).network()
+
+
+def test_only_the_head_learns_where_that_is_asked_for(clips: Path) -> None:
+    cls = catalogue.settings_class("tsn")
+    small = {"frames": 4, "size": 32, "backbone": "mobilenetv2", "learn": "head", "steps": 3,
+             "batch": 4, "consensus": "change", "square": True, "warm_up": 0}  # fmt: skip
+    model = catalogue.load("tsn")(build(cls, small))
+    model.begin(open_videos(clips))
+    before = {k: v.clone() for k, v in model.weights().items()}
+    check = fit("tsn", clips, small, calibrate=0)
+    after = restored(check).weights()
+    changed = {k for k in before if not torch.equal(before[k], after[k])}
+    assert changed and all(name.startswith("head.") for name in changed)
+    assert "head.0.running_mean" in changed and "head.1.weight" in changed
+
+
+def test_the_consensus_of_change_sees_no_still_picture() -> None:
+    torch.manual_seed(0)
+    net = tsn.network("mobilenetv2", classes=2, kind="change").eval()
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):  # so that what is seen reaches the answer
+            nn.init.kaiming_normal_(module.weight)
+    still = torch.randn(1, 3, 1, 64, 64).expand(-1, -1, 4, -1, -1)
+    other = torch.randn(1, 3, 1, 64, 64).expand(-1, -1, 4, -1, -1)
+    moving = torch.randn(1, 3, 4, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(net(still), net(other), atol=1e-5)
+        assert not torch.allclose(net(still), net(moving), atol=1e-4)
 
 
 # ---- augmentation -------------------------------------------------------------------------------

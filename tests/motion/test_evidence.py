@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from moving import frames_of, saved, write
 from torch import nn
 
+import triscope
 from triscope.cli import program
 from triscope.cli._exits import run
 from triscope.errors import UnknownModel, UsageError
+from triscope.kernel.report.film import film
+from triscope.kernel.results import Finding
 from triscope.motion.comparing import NETWORKS, compare
-from triscope.motion.evidence import grad_cam, map_layer, sheet, shown
+from triscope.motion.evidence import Explainer, _inside, grad_cam, map_layer, sheet, shown
 from triscope.motion.models import tsm, video_swin, x3d
 
 
@@ -84,3 +90,55 @@ def test_the_table_tells_the_published_costs(capsys: pytest.CaptureFixture[str])
     with pytest.raises(UnknownModel, match="no network named 'x3d'"):
         compare(("x3d",))
     assert len(NETWORKS) > 40
+
+
+def test_the_evidence_of_a_saved_check_lies_in_the_frames_it_read(tmp_path: Path) -> None:
+    check = triscope.open(saved("tsm"))
+    path = write(tmp_path / "new.mp4", frames_of("left", seed=3))
+    explain = Explainer(check)
+    evidence = explain(path, "left")
+    assert evidence is not None
+    t, h, w = evidence.heat.shape
+    assert t == len(evidence.numbers) == check.card.input["frames"]
+    assert list(evidence.numbers) == sorted(evidence.numbers) and evidence.numbers[-1] < 20
+    assert evidence.heat.min() >= 0 and evidence.heat.max() <= 1 and h == w
+    made = film(path, (), evidence)
+    assert made.heat is not None and made.heat.image_size == made.picture.shape[:2]
+    other = explain(path, "right")
+    assert other is not None and not np.allclose(evidence.heat, other.heat)
+    check.card = check.card.with_(input={"kind": "timeline"})
+    with pytest.raises(UsageError, match="does not answer whole clips"):
+        Explainer(check)
+
+
+def test_evidence_in_the_middle_square_is_moved_into_the_whole_frame() -> None:
+    heat = np.ones((2, 4, 4), np.float32)
+    whole = _inside(heat, 4, 10)
+    assert whole.shape == (2, 4, 10) and whole[:, :, 3:7].all() and whole.sum() == 32
+
+
+def test_reports_and_overlays_show_a_video_as_a_film(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "new.mp4", frames_of("right", seed=4))
+    words = ["inspect", str(saved("tsm")), str(path), "--explain", "--report",
+             str(tmp_path / "r.html"), "--overlays", str(tmp_path / "o"), "--json"]  # fmt: skip
+    assert run(program(), words) in (0, 1)
+    answer = json.loads(capsys.readouterr().out)["inspections"][0]
+    page = (tmp_path / "r.html").read_text()
+    assert f'"shows":"{answer["details"]["label"]}"' in page.replace('": "', '":"')
+    (overlay,) = (tmp_path / "o").glob("*.png")
+    picture = cv2.imread(str(overlay))
+    assert picture is not None and picture.shape[1] > picture.shape[0]  # three frames by two
+
+
+def test_a_timeline_of_findings_stands_below_the_film(tmp_path: Path) -> None:
+    path = write(tmp_path / "new.mp4", frames_of("right", seed=4))
+    plain = film(path, (Finding("right", 0.9, span_s=(0.0, 1.0)),)).picture
+    spans = (Finding("base", 0.9, span_s=(0.1, 0.4)), Finding("gear", 0.9, span_s=(0.5, 0.8)))
+    made = film(path, spans).picture
+    assert np.array_equal(made[: len(plain)], plain)  # the whole video needs no timeline
+    band = made[len(plain) + 10]
+    w = len(band)
+    colours = [tuple(band[int(share * w)]) for share in (0.05, 0.25, 0.45, 0.65, 0.9)]
+    assert colours[0] == colours[2] == colours[4] and len(set(colours)) == 3

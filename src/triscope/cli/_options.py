@@ -24,6 +24,12 @@ def mm_per_px() -> click.Option:
     return option("--mm-per-px", "X", "Size of a pixel, for measures in mm.", type=float)
 
 
+def explain() -> click.Option:
+    """The flag that asks for evidence in videos."""
+    text = "Draw where and when a network of clips saw its answer (Grad-CAM)."
+    return click.Option(["--explain"], is_flag=True, help=text)
+
+
 def json_flag() -> click.Option:
     """The flag of every verb."""
     text = "Answer with one JSON object on stdout."

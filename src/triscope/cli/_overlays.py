@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from triscope.errors import DataError
 from triscope.kernel.data import read_image
+from triscope.kernel.data.video.file import is_video
+from triscope.kernel.report.inspecting import filmed
 from triscope.kernel.report.pictures import (
     median_and_largest,
     overlay,
@@ -19,15 +22,20 @@ from triscope.kernel.results import Inspection
 class Overlays:
     """Writes one PNG a capture below a folder; names never leave it and never collide."""
 
-    def __init__(self, folder: Path, card: Any) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, card: Any, explain: Any = None) -> None:
+        self.folder, self.explain = folder, explain
         self.pixel_above = card.zones.pixel_above if card.zones else None
         self._taken: set[str] = set()
 
     def add(self, answer: Inspection, sample: Any) -> None:
-        """Draw one; a capture that is not an image is left out."""
+        """Draw one, a video as some of its frames; a capture that is neither is left out."""
         try:
-            image = read_image(sample.source)
+            if is_video(sample.source):
+                made = filmed(answer, sample.source, self.explain)
+                answer = replace(answer, heatmap=made.heat, image_size=made.picture.shape[:2])
+                image: Any = made.picture
+            else:
+                image = read_image(sample.source)
         except DataError:
             return
         scale = None

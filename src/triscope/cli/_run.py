@@ -20,7 +20,10 @@ from triscope.kernel.results import Inspection, Skipped
 from triscope.kernel.results.write import Writer, writer
 
 LISTED = 20  # captures that are listed for people
-OPTIONS = {"report": None, "overlays": None, "out": None, "pictures": 160, "workers": 1, "batch": 1}
+OPTIONS = {
+    "report": None, "overlays": None, "out": None, "pictures": 160, "workers": 1, "batch": 1,
+    "explain": False,
+}  # fmt: skip
 
 
 class Run:
@@ -37,10 +40,12 @@ class Run:
         self.report: InspectionReport | None = None
         self.overlays: Overlays | None = None
         self.writer: Writer | None = None
+        explain = _explainer(check) if options["explain"] else None
         if options["report"]:
-            self.report = InspectionReport(check.card, title, most=options["pictures"])
+            most = options["pictures"]
+            self.report = InspectionReport(check.card, title, most=most, explain=explain)
         if options["overlays"]:
-            self.overlays = Overlays(options["overlays"], check.card)
+            self.overlays = Overlays(options["overlays"], check.card, explain)
 
     def go(self, captures: Captures, report: Progress) -> None:
         """Inspect everything; when Ctrl-C comes, what was done is counted and written."""
@@ -104,7 +109,8 @@ class Run:
         rows = self._rows()
         if rows:
             title = "" if total <= LISTED else f"the {len(rows)} highest scores"
-            columns = ("capture", "verdict", "score", "regions")
+            seen = "shows" if self.check.card.capture == "clip" else "regions"
+            columns = ("capture", "verdict", "score", seen)
             show_table(title, columns, rows, right=(2, 3), coloured=1)
         for skipped in self.skipped[:LISTED]:
             note(f"not read: {skipped.error}")
@@ -119,7 +125,8 @@ class Run:
     def _list(self, answer: Inspection) -> None:
         """Remember the highest scores; scores that are no numbers come first."""
         rank = answer.score if math.isfinite(answer.score) else math.inf
-        cells = (answer.source, answer.verdict.outcome, f"{answer.score:.4g}", len(answer.findings))
+        seen = answer.details.get("label", len(answer.findings))
+        cells = (answer.source, answer.verdict.outcome, f"{answer.score:.4g}", seen)
         self.worst.append((rank, cells))
         if len(self.worst) > 4 * LISTED:
             self._trim()
@@ -130,3 +137,14 @@ class Run:
     def _rows(self) -> list[tuple[Any, ...]]:
         self._trim()
         return [cells for _, cells in self.worst]
+
+
+def _explainer(check: Any) -> Any:
+    """What finds the evidence in videos; needs the training install."""
+    from triscope.errors import needs_extra
+
+    try:
+        from triscope.motion.evidence import Explainer
+    except ModuleNotFoundError as error:
+        raise needs_extra("--explain", "train", str(error.name)) from error
+    return Explainer(check)

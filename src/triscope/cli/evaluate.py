@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from triscope.cli._exits import DONE, FAILED
-from triscope.cli._options import add, option, workers
+from triscope.cli._options import add, explain, option, workers
 from triscope.cli._output import emit, json_option, note, people, show_table
 from triscope.cli._progress import progress
 
@@ -76,6 +76,7 @@ add(
     command,
     option("--report", "FILE.html", "Write one page here.", type=click.Path(path_type=Path)),
     option("--pictures", "N", "Most pictures in the report.", default=160),
+    explain(),
     option("--draws", "N", "Bootstrap draws of the intervals.", default=1000),
     option("--confidence", "SHARE", "Of the intervals.", type=click.FloatRange(0, 1), default=0.95),
     option("--seed", "N", "Of the draws.", default=0),
@@ -126,7 +127,7 @@ def _write_report(check: Any, data: str, measured: Any, options: Any, report: An
     from triscope.kernel.runtime.evaluating import to_measure
 
     samples, _ = to_measure(check, check.captures(data))
-    asked = {name: options[name] for name in ("report", "pictures", "workers")}
+    asked = {name: options[name] for name in ("report", "pictures", "workers", "explain")}
     run = Run(check, {**OPTIONS, **asked}, title=f"{check.label} measured on {data}")
     run.go(Captures(samples, len(samples)), report)
     assert run.report is not None

@@ -194,19 +194,22 @@ def answer(check: Any, seconds: float) -> dict[str, Any]:
 def show(check: Any, seconds: float) -> None:
     """The answer for people."""
     console, data = people(), check.card.data
+    things, sources = ("videos", "VIDEOS") if check.card.capture == "clip" else ("images", "PHOTOS")
     for skipped in check.skipped[:20]:
         note(f"not read: {skipped.error}")
     for problem in check.problems:
         note(problem)
+    learned = f"{check.card.model}, learned from {data.get('train', 0)} {things}"
     console.print(
-        f"[bold]{check.folder}[/]: {check.card.model}, learned from {data.get('train', 0)} images "
-        f"in {seconds:.1f} s, version {check.card.version.number}"
+        f"[bold]{check.folder}[/]: {learned} in {seconds:.1f} s, "
+        f"version {check.card.version.number}"
     )
     if check.card.zones is None:
         console.print("No thresholds yet: run 'triscope calibrate' with good parts.")
     else:
         console.print(check.card.zones.basis, markup=False)
-    console.print(f"Next: triscope inspect {check.folder} PHOTOS --report report.html", style="dim")
+    then = f"triscope inspect {check.folder} {sources} --report report.html"
+    console.print(f"Next: {then}", style="dim")
 
 
 def default_output(data: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from triscope.cli._exits import DONE, FAILED
-from triscope.cli._options import add, option, workers
+from triscope.cli._options import add, explain, option, workers
 from triscope.cli._output import emit, json_option
 from triscope.cli._progress import progress
 
@@ -64,6 +64,7 @@ add(
     command,
     option("--report", "FILE.html", "Write one page here.", type=_files),
     option("--overlays", "FOLDER", "Write PNG overlays here.", type=_files),
+    explain(),
     option("--out", "FILE", "Write results as they come: .jsonl, .csv or .parquet.", type=_files),
     option("--split", "NAME", "Only train, calibrate or test.", type=click.Choice(SPLITS)),
     option("--pictures", "N", "Most pictures in the report.", default=160),

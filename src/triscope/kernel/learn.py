@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file
 
 from triscope.errors import CheckError, DataError, EmptyData, UsageError
-from triscope.kernel import catalogue, config
-from triscope.kernel.data import Dataset, Sample, fingerprint
-from triscope.kernel.export.fitted import WEIGHTS, Fitted
+from triscope.kernel import catalogue
+from triscope.kernel.data import Sample, fingerprint
+from triscope.kernel.export.fitted import Fitted, restored
 from triscope.kernel.export.graphs import graphs_of, torch_engines
-from triscope.kernel.protocols import Begins, Forgets, LearnsByWatching, Progress, way_of_learning
+from triscope.kernel.protocols import Forgets, LearnsByWatching, Progress, way_of_learning
 from triscope.kernel.results import Inspection, Skipped
 from triscope.kernel.runtime import Check, open
 from triscope.kernel.runtime.calibrating import calibrate_again
@@ -180,29 +179,13 @@ class _Taking:
 
 def _restored(check: Check) -> Any:
     """The model as it was after fitting; raises UsageError where it cannot learn more."""
-    card, name = check.card, check.card.model
+    name = check.card.model
     ways = way_of_learning(catalogue.load(name))
     if ways != ("watching",):
         raise UsageError(
             f"{name} learns by training, not by watching: fit it again with the new images."
         )
-    assert check.folder is not None
-    weights = check.folder / WEIGHTS
-    if not weights.is_file():
-        raise CheckError(
-            f"{check.folder} was exported without weights and cannot learn: change the check that "
-            "it was exported from."
-        )
-    if card.precision != "fp32":
-        raise CheckError(
-            f"{check.folder} is a copy in {card.precision}: change the check that it was exported "
-            "from, and export again."
-        )
-    model = catalogue.load(name)(config.build(catalogue.settings_class(name), card.settings))
-    if isinstance(model, Begins):
-        model.begin(Dataset((), classes=card.classes))
-    model.restore(load_file(weights))
-    return model
+    return restored(check)
 
 
 def _keep(check: Check, model: Any, why: str, progress: Progress | None) -> bool:

@@ -6,6 +6,9 @@ The layer is found by running the network: the last one whose answer still is a 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -14,7 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from triscope.errors import UsageError
+from triscope.kernel.data.video import cut_of, open_video, read_clip
+from triscope.kernel.data.video.clips import numbers_of
+from triscope.kernel.data.video.sampling import crops
+from triscope.kernel.export.fitted import restored
+from triscope.kernel.report.film import Evidence
+from triscope.kernel.runtime import Check
 from triscope.motion.models._clip_model import one_answer
+
+LEAST = 4  # pixels a side of a map that tells a place
 
 
 def grad_cam(
@@ -46,12 +57,51 @@ def grad_cam(
     return np.asarray(scaled.detach().numpy(), np.float32)
 
 
+class Explainer:
+    """The evidence of a check of clips in its videos; the network is that of its weights.
+
+    Raises UsageError for a check that does not answer whole clips.
+    """
+
+    def __init__(self, check: Check) -> None:
+        if check.answers != "Moments" or check.card.input.get("kind") == "timeline":
+            raise UsageError(
+                f"{check.label} does not answer whole clips: evidence is drawn for models such as "
+                "tsm or x3d."
+            )
+        self.check, self.cut = check, cut_of(check.card.input)
+        model = restored(check)
+        self.network, self.normalised = model.network().eval(), model.normalised
+
+    def __call__(self, source: Any, label: str) -> Evidence | None:
+        """Where and when the first view of a video speaks for a class."""
+        frames, cut = open_video(source), self.cut
+        numbers = numbers_of(len(frames), cut)[0]
+        rows = read_clip(frames, replace(cut, clips=1, crops=1))
+        clip = self.normalised(torch.from_numpy(rows[:1]).float() / 255)
+        heat = grad_cam(self.network, clip, self.check.card.classes.index(label))
+        if cut.seen == "difference":  # a difference belongs to the later of its two frames
+            numbers = numbers[1::2] if cut.sampling == "segments" else numbers[1:]
+        h, w = frames.read([0], 0 if cut.square else cut.size)[0].shape[:2]
+        return Evidence(tuple(int(n) for n in numbers), heat if cut.square else _inside(heat, h, w))
+
+
+def _inside(heat: NDArray[np.float32], h: int, w: int) -> NDArray[np.float32]:
+    """Evidence in the middle square as evidence in the whole frame (t, h, w)."""
+    size = heat.shape[1]
+    whole = np.zeros((len(heat), h, w), np.float32)
+    y, x = crops((h, w), size, 1)[0]
+    whole[:, y : y + size, x : x + size] = heat
+    return whole
+
+
 def map_layer(network: nn.Module, clip: Float[Tensor, "1 c t h w"]) -> tuple[nn.Module, bool]:
     """The last layer whose answer is a map over space, and whether its channels come last.
 
-    Raises UsageError where a network has none.
+    Maps of fewer than 4 pixels a side say little of the place: one before them is taken, where
+    there is one. Raises UsageError where a network has none.
     """
-    found: list[tuple[nn.Module, bool]] = []
+    found: list[tuple[nn.Module, bool, int]] = []
 
     def look(module: nn.Module, _inputs: object, output: object) -> None:
         if not isinstance(output, Tensor) or output.ndim not in (4, 5):
@@ -59,7 +109,7 @@ def map_layer(network: nn.Module, clip: Float[Tensor, "1 c t h w"]) -> tuple[nn.
         last = isinstance(module, nn.LayerNorm | nn.Linear)
         sides = output.shape[-3:-1] if last else output.shape[-2:]
         if min(sides) > 1 and (output.ndim == 5 or not last):
-            found.append((module, last))
+            found.append((module, last, int(min(sides))))
 
     leaves = [m for m in network.modules() if not list(m.children())]
     handles = [leaf.register_forward_hook(look) for leaf in leaves]
@@ -73,7 +123,8 @@ def map_layer(network: nn.Module, clip: Float[Tensor, "1 c t h w"]) -> tuple[nn.
         raise UsageError(
             f"{type(network).__name__} keeps no map over space that evidence could be read from."
         )
-    return found[-1]
+    large = [one for one in found if one[2] >= LEAST]
+    return (large or found)[-1][:2]
 
 
 def _as_clip(value: Tensor | None, frames: int, channels_last: bool) -> Float[Tensor, "1 c s i j"]:

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from triscope.errors import TriscopeError
+from triscope.errors import CheckError, TriscopeError
+from triscope.kernel import catalogue, config
+from triscope.kernel.data import Dataset
 from triscope.kernel.export.choose import choose_engine
 from triscope.kernel.export.graphs import torch_engines
 from triscope.kernel.export.onnx import write_onnx
 from triscope.kernel.export.proof import prove
-from triscope.kernel.protocols import Graph
+from triscope.kernel.protocols import Begins, Graph
 from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.engine import MAIN, Arrays
@@ -80,3 +82,28 @@ def save_weights(model: Any, folder: Path) -> None:
     except SafetensorError as error:  # it wraps the disk's error
         raise OSError(f"{WEIGHTS}: {error}") from error
     (folder / WEIGHTS).chmod(0o644)
+
+
+def restored(check: Check) -> Any:
+    """The model of a check as it was after fitting; raises CheckError without its weights."""
+    card = check.card
+    if check.folder is None and isinstance(check.origin, Fitted):
+        return check.origin.model
+    assert check.folder is not None
+    weights = check.folder / WEIGHTS
+    if not weights.is_file():
+        raise CheckError(
+            f"{check.folder} was exported without weights and cannot learn: change the check that "
+            "it was exported from."
+        )
+    if card.precision != "fp32":
+        raise CheckError(
+            f"{check.folder} is a copy in {card.precision}: change the check that it was exported "
+            "from, and export again."
+        )
+    settings: Any = config.build(catalogue.settings_class(card.model), card.settings)
+    model = catalogue.load(card.model)(settings)
+    if isinstance(model, Begins):
+        model.begin(Dataset((), classes=card.classes))
+    model.restore(load_file(weights))
+    return model

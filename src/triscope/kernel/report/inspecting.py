@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from triscope.errors import DataError
 from triscope.kernel.data import Sample, mask_of, read_image
-from triscope.kernel.data.video.file import is_video, still_of
+from triscope.kernel.data.video.file import is_video
 from triscope.kernel.report import pictures
 from triscope.kernel.report.choice import Choice
+from triscope.kernel.report.film import Explain, Film, film
 from triscope.kernel.report.misses import Misses
 from triscope.kernel.report.page import Page, Section, write_page
 from triscope.kernel.report.rows import Row, row_of, shared_rows
@@ -36,16 +37,20 @@ PICTURES = 160  # about 5 MB of page
 class InspectionReport:
     """Collects inspections and writes them as one page.
 
-    ``most`` captures get a picture; numbers are kept of all.
+    ``most`` captures get a picture; numbers are kept of all. ``explain`` gives the evidence in a
+    video, where that was asked for.
     """
 
-    def __init__(self, card: Card, title: str = "", *, most: int = PICTURES) -> None:
+    def __init__(
+        self, card: Card, title: str = "", *, most: int = PICTURES, explain: Explain | None = None
+    ) -> None:
         self.card = card
         self.title = title or f"Inspection with {card.model}"
         self.rows: list[Row] = []
         self.skipped: list[Skipped] = []
         self.figures: list[Figure] = []
         self.more: list[Section] = []  # sections of other kinds of answers
+        self._explain = explain
         self._choice: Choice[Shown] = Choice(most, card.zones)
         self._misses = Misses(card.answers)
         self._start = perf_counter()
@@ -57,7 +62,7 @@ class InspectionReport:
             return
         row = row_of(answer, sample)
         self.rows.append(row)
-        self._choice.offer(row, lambda: _shown(answer, row, sample))
+        self._choice.offer(row, lambda: self._shown(answer, row, sample))
         self._misses.add(answer, sample)
 
     def sections(self) -> list[Section]:
@@ -78,6 +83,29 @@ class InspectionReport:
         ]
         return [part for part in parts if part is not None]
 
+    def _shown(self, answer: Inspection, row: Row, sample: Sample | None) -> Shown | None:
+        """The capture with its picture; None where its image cannot be read again."""
+        source: Any = sample.source if sample is not None else answer.source
+        seen, heat, image = _light(answer), answer.heatmap, None
+        try:
+            if is_video(source):
+                made = filmed(answer, source, self._explain)
+                image, heat = made.picture, made.heat
+                seen = replace(seen, image_size=image.shape[:2])
+            else:
+                image = read_image(source)
+        except DataError:
+            return None
+        return Shown(
+            inspection=seen,
+            label=row.label,
+            good=row.good,
+            picture=pictures.picture_bytes(image),
+            heat=pictures.heat_bytes(heat) if heat is not None else None,
+            levels=pictures.median_and_largest(heat) if heat is not None else None,
+            truth=_truth(sample, image),
+        )
+
     def write(self, path: str | Path, subtitle: str = "") -> Path:
         """Write the page and answer its path."""
         zones = asdict(self.card.zones) if self.card.zones else {}
@@ -88,23 +116,11 @@ class InspectionReport:
         return write_page(Path(path), Page(self.title, subtitle, shared), self.sections())
 
 
-def _shown(answer: Inspection, row: Row, sample: Sample | None) -> Shown | None:
-    """The capture with its picture; None where its image cannot be read again."""
-    source: Any = sample.source if sample is not None else answer.source
-    try:
-        image = still_of(source) if is_video(source) else read_image(source)
-    except DataError:
-        return None
-    heat = answer.heatmap
-    return Shown(
-        inspection=_light(answer),
-        label=row.label,
-        good=row.good,
-        picture=pictures.picture_bytes(image),
-        heat=pictures.heat_bytes(heat) if heat is not None else None,
-        levels=pictures.median_and_largest(heat) if heat is not None else None,
-        truth=_truth(sample, image),
-    )
+def filmed(answer: Inspection, source: Any, explain: Explain | None) -> Film:
+    """A video as a picture, with the evidence for its answer where that was asked for."""
+    label = str(answer.details.get("label", ""))
+    evidence = explain(source, label) if explain is not None and label else None
+    return film(source, answer.findings, evidence)
 
 
 def _light(answer: Inspection) -> Inspection:

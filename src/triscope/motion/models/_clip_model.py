@@ -39,6 +39,7 @@ class ClipSettings:
     views: int = 1  # clips of a video that are answered and averaged
     crops: int = 1  # squares of a frame that are answered and averaged
     start: str = ""  # file of published weights to start from; empty: random ones
+    learn: Literal["all", "head"] = "all"  # head: the classifier alone, on features as they are
     norm: Literal["learn", "partial", "frozen"] = "learn"  # partial: all fixed but the first
     dropout: float = 0.5  # before the classifier
     smoothing: float = 0.1  # of the labels
@@ -140,6 +141,8 @@ class ClipModel(ABC):
             self._net = self.build(len(labels))
         if self.settings.start and len(data):
             self.start_from(Path(self.settings.start))
+        if self.settings.learn == "head":
+            only_the_head(self._net)
 
     def batches(self, data: Dataset, split: Split, seed: int) -> ClipBatches:
         """See ``kernel.protocols.MakesBatches``."""
@@ -168,7 +171,7 @@ class ClipModel(ABC):
 
     def losses(self, batch: Clips) -> dict[str, Tensor]:
         """Cross-entropy with smoothed labels, over mixed clips where that is asked for."""
-        fix_norms(self.network(), self.settings.norm)
+        fix_norms(self.network(), "frozen" if self.settings.learn == "head" else self.settings.norm)
         clips, targets = mixed(
             self.normalised(batch.clips.float() / 255),
             F.one_hot(batch.labels, len(self.classes)).float(),
@@ -266,12 +269,26 @@ def one_answer(logits: Tensor) -> Tensor:
 
 
 def fix_norms(network: nn.Module, how: str) -> None:
-    """Keep the statistics of batch normalisations: of all, or of all but the first."""
+    """Keep the statistics of batch normalisations: of all, or of all but the first.
+
+    One in the classifier always learns: it belongs to what the videos at hand teach.
+    """
     if how == "learn":
         return
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [
+        module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not name.startswith("head")
+    ]
     for norm in norms if how == "frozen" else norms[1:]:
         norm.eval()
+
+
+def only_the_head(network: nn.Module) -> None:
+    """Let nothing learn but the classifier."""
+    heads = ("head.", "logits.", "fc8.")
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name.startswith(heads))
 
 
 def mixed(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from triscope.motion.models._bninception import BNInception
+from triscope.motion.models._clip_model import ClipModel, copy_fitting, read_file
 from triscope.motion.models._loading import Layout
-from triscope.motion.models._mobilenetv2 import MobileNetV2
+from triscope.motion.models._mobilenetv2 import MobileNetV2, from_timm
 from triscope.motion.models._resnet2d import ResNet2D
 
 Wrap = Callable[[nn.Module], nn.Module]
@@ -82,6 +85,24 @@ class Segmental(nn.Module):
 
     def tell(self, count: int) -> None:
         """Networks that look over time are told how many frames a clip has."""
+
+
+class FramesModel(ClipModel):
+    """A model on one of the networks of single frames (``settings.backbone``)."""
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        if settings.backbone == "mobilenetv2_tf":
+            self.mean, self.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # type: ignore[misc]
+
+    def start_from(self, path: Path) -> None:
+        """Published weights of this model, or of timm's MobileNetV2 for single frames."""
+        state = read_file(path)
+        if "conv_stem.weight" not in state:
+            return super().start_from(path)
+        wrapped = {name for name, _ in self.network().named_modules() if name.endswith(".net")}
+        copy_fitting(self.network(), from_timm(state, "base.", wrapped), path)
+        return None
 
 
 class Mean(nn.Module):

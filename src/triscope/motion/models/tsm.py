@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -18,14 +17,9 @@ from torch import Tensor, nn
 
 from triscope.kernel.catalogue import model, published
 from triscope.kernel.protocols import Graph
-from triscope.motion.models._clip_model import (
-    ClipModel,
-    ClipSettings,
-    copy_fitting,
-    normalise,
-    read_file,
-)
+from triscope.motion.models._clip_model import ClipSettings, normalise
 from triscope.motion.models._frames import (
+    FramesModel,
     Segmental,
     backbone,
     channels_of,
@@ -33,7 +27,6 @@ from triscope.motion.models._frames import (
     shifted_by,
 )
 from triscope.motion.models._loading import Layout, load, read_weights
-from triscope.motion.models._mobilenetv2 import from_timm
 
 FOLD = 8  # a shift moves 1/8 of the channels (both ways: twice that)
 
@@ -137,13 +130,11 @@ class Settings(ClipSettings):
 
 
 @model("tsm", answers="Moments")
-class TsmModel(ClipModel):
+class TsmModel(FramesModel):
     """Sparse frames, channels shifted between them; with ``both=no`` it also runs online."""
 
     def __init__(self, settings: Settings = Settings()) -> None:
         super().__init__(settings)
-        if settings.backbone == "mobilenetv2_tf":
-            self.mean, self.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # type: ignore[misc]
 
     def build(self, classes: int) -> nn.Module:
         s = self.settings
@@ -151,15 +142,6 @@ class TsmModel(ClipModel):
 
     def published(self) -> str:
         return f"tsm_{self.settings.backbone}"
-
-    def start_from(self, path: Path) -> None:
-        """Published weights of `tsm`, or of timm's MobileNetV2 for single frames."""
-        state = read_file(path)
-        if "conv_stem.weight" not in state:
-            return super().start_from(path)
-        shifted = {f"{name}.net" for name, m in self.network().named_modules() if is_shift(m)}
-        copy_fitting(self.network(), from_timm(state, "base.", shifted), path)
-        return None
 
     def graphs(self) -> dict[str, Graph]:
         """The graph of a clip; and, where only the past is used, that of one frame with state."""
@@ -203,11 +185,6 @@ class OnlineGraph(nn.Module):
     def start(self, frame: Float[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
         """See Online."""
         return self.online.start(frame)
-
-
-def is_shift(module: nn.Module) -> bool:
-    """Whether a module is a shift in time."""
-    return isinstance(module, Shift)
 
 
 ONLINE = (

@@ -14,11 +14,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from triscope.kernel.catalogue import model, published
-from triscope.motion.models._clip_model import ClipModel, ClipSettings
-from triscope.motion.models._frames import Mean, Segmental, backbone, channels_of, layouts
+from triscope.motion.models._clip_model import ClipSettings
+from triscope.motion.models._frames import (
+    FramesModel,
+    Mean,
+    Segmental,
+    backbone,
+    channels_of,
+    layouts,
+    segments,
+)
 from triscope.motion.models._loading import load, read_weights
 
-Consensus = Literal["mean", "max", "top", "weighted", "identity"]
+Backbone = Literal["bninception", "resnet50", "resnet101", "mobilenetv2", "mobilenetv2_tf"]
+Consensus = Literal["mean", "max", "top", "weighted", "identity", "change"]
 
 
 class Max(nn.Module):
@@ -50,6 +59,26 @@ class Weighted(nn.Module):
         return torch.einsum("bsk,s->bk", scores, self.weight.softmax(0))
 
 
+class ChangeSegmental(Segmental):
+    """Sees how much each feature changes over the segments and nothing of what they look like.
+
+    Ours, not the paper's: where the same rooms are filmed with and without the action, looks
+    mislead. Each feature is divided by its own spread over the training, as a linear probe is.
+    """
+
+    def __init__(self, base: nn.Module, *, channels: int, classes: int, dropout: float) -> None:
+        super().__init__(base, channels=channels, classes=classes, dropout=dropout)
+        linear = self.head
+        self.head = nn.Sequential(nn.BatchNorm1d(linear.in_features, affine=False), linear)  # type: ignore[assignment]
+
+    def forward(self, clips: Float[Tensor, "..."]) -> Float[Tensor, "b k"]:
+        frames, count = segments(clips, self.channels)
+        features = self.features(frames)
+        features = features.reshape(-1, count, features.shape[1])  # (b, s, d)
+        apart = (features - features.mean(1, keepdim=True)).square().mean(1)
+        return self.head(self.dropout((apart + 1e-8).sqrt()))
+
+
 def consensus(kind: Consensus, segments: int) -> nn.Module:
     """The function that makes one answer of the segments' scores; identity: one segment."""
     if kind == "top":
@@ -64,6 +93,10 @@ def network(
     kind: Consensus = "mean", segments: int = 3,
 ) -> Segmental:  # fmt: skip
     """TSN on one of the networks of single frames."""
+    if kind == "change":
+        return ChangeSegmental(
+            backbone(base, channels), channels=channels, classes=classes, dropout=dropout
+        )
     return Segmental(
         backbone(base, channels),
         channels=channels,
@@ -77,14 +110,13 @@ def network(
 class Settings(ClipSettings):
     """Sparse frames and their consensus."""
 
-    backbone: Literal["bninception", "resnet50", "resnet101", "mobilenetv2"] = "resnet50"
-    # network of the frames
-    consensus: Consensus = "mean"  # how the segments make one answer
+    backbone: Backbone = "resnet50"  # network of the frames; _tf: for weights of TensorFlow
+    consensus: Consensus = "mean"  # of the segments; change: see only how their features change
     norm: Literal["learn", "partial", "frozen"] = "partial"  # batch norms
 
 
 @model("tsn", answers="Moments")
-class TsnModel(ClipModel):
+class TsnModel(FramesModel):
     """A few frames spread over the video vote."""
 
     def __init__(self, settings: Settings = Settings()) -> None:

@@ -52,12 +52,6 @@ def is_video(source: object) -> bool:
     return Path(source).suffix.lower() in ENDINGS or Path(source).is_dir()
 
 
-def still_of(source: str | Path) -> Frame:
-    """The middle frame, as the picture of a video."""
-    frames = open_video(source)
-    return np.asarray(frames.read([len(frames) // 2])[0], np.uint8)
-
-
 def scaled(size: tuple[int, int], short: int) -> tuple[int, int]:
     """The size (h, w) with its shorter side at ``short``, even sides; 0 keeps it."""
     h, w = size

@@ -88,7 +88,7 @@ page.section("gallery", (root, data, bus) => {
   }), { rootMargin: "400px" });
   const card = (item, number) => {
     const frame = page.element("div", { className: "frame", item });
-    const label = item.label ? `labelled ${item.label}` : "";
+    const label = [item.shows && `shows ${item.shows}`, item.label && `labelled ${item.label}`].filter(Boolean).join(", ");
     const made = page.element("button", { type: "button", className: "shot" }, frame, page.element("div", { className: "under" },
       page.element("div", { className: "line" }, tag(item), page.element("span", { textContent: page.short(item.score) })),
       ...(label ? [page.element("div", { textContent: label })] : []),
@@ -114,12 +114,13 @@ page.section("gallery", (root, data, bus) => {
   const findings = (item) => {
     if (!item.findings.length) return [page.element("p", { className: "quiet", textContent: "Nothing was marked in this capture." })];
     const names = [...new Set(item.findings.flatMap((f) => Object.keys(f.measures || {})))];
+    const times = item.findings.some((f) => f.span_s) ? ["from (s)", "to (s)"] : [];
     const spelled = (name) => name.replace(/_(px|mm2|mm|s)$/, (_, unit) => ` (${unit === "mm2" ? "mm²" : unit})`).replaceAll("_", " ");
     const cells = (tagName, values) => values.map((v, i) => page.element(tagName, { textContent: v, className: i ? "number" : "" }));
     const table = page.element("table", {},
-      page.element("thead", {}, page.element("tr", {}, ...cells("th", ["found", "score", ...names.map(spelled)]))),
+      page.element("thead", {}, page.element("tr", {}, ...cells("th", ["found", "score", ...times, ...names.map(spelled)]))),
       page.element("tbody", {}, ...item.findings.map((f) => page.element("tr", {}, ...cells("td",
-        [f.label, page.short(f.score), ...names.map((name) => page.short(f.measures?.[name]))])))));
+        [f.label, page.short(f.score), ...times.map((_, i) => page.short(f.span_s?.[i])), ...names.map((name) => page.short(f.measures?.[name]))])))));
     const rest = item.found - item.findings.length;
     return [table, ...(rest > 0 ? [page.element("p", { className: "quiet", textContent: `and ${rest} weaker ones` })] : [])];
   };

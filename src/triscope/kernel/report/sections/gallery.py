@@ -66,6 +66,7 @@ def _item(item: Shown) -> dict[str, Any]:
         "score": seen.score if abs(seen.score) < float("inf") else None,
         "reason": seen.verdict.reason,
         "label": item.label,
+        "shows": str(seen.details.get("label", "")),
         "good": -1 if item.good is None else int(item.good),
         "size": list(seen.image_size or (1, 1)),
         "picture": item.picture,
