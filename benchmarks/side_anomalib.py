@@ -129,8 +129,9 @@ def export(folder: Path) -> dict[str, Any]:
 
 def inspect(dataset: str, folder: Path, form: str) -> dict[str, Any]:
     """CPU and wall seconds an image, from the file to score, label and map."""
-    if form == "openvino":
-        answer = with_openvino(folder / "weights" / "openvino" / "model.xml")
+    if form.startswith("openvino"):
+        numbers = "bf16" if form.endswith("bf16") else "f32"
+        answer = with_openvino(folder / "weights" / "openvino" / "model.xml", numbers)
     else:
         answer = with_onnx(folder / "weights" / "onnx" / "model.onnx")
     files = [item.image for item in items(dataset, "test")][:TIMED]
@@ -141,14 +142,14 @@ def inspect(dataset: str, folder: Path, form: str) -> dict[str, Any]:
     return {**timed(whole, files), "peak_mb": peak_mb()}
 
 
-def with_openvino(path: Path) -> Callable[[NDArray[np.float32]], Any]:
+def with_openvino(path: Path, numbers: str) -> Callable[[NDArray[np.float32]], Any]:
     """The exported graph in OpenVINO, brought to one image at a time: faster than with batches."""
     import openvino
 
     core = openvino.Core()
     graph = core.read_model(path)
     graph.reshape([1, 3, SIZE, SIZE])
-    config = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
+    config = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": numbers, "NUM_STREAMS": 1}
     compiled = core.compile_model(graph, "CPU", config)
     return lambda images: {out.any_name: v for out, v in compiled([images]).items()}
 

@@ -1,7 +1,8 @@
 """Our side of the comparisons of PatchCore.
 
 ``python -m benchmarks.side_triscope fit DATASET KEEP FOLDER`` fits and evaluates, then saves the
-check into the folder; ``... inspect DATASET KEEP FOLDER`` opens it and times it from file to
+check into the folder; ``... halves DATASET KEEP FOLDER`` writes its copy in half floats beside it
+and evaluates both; ``... inspect DATASET KEEP FOLDER`` opens a check and times it from file to
 verdict.
 """
 
@@ -15,18 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cases import figures
+from benchmarks.cases import Detector, figures
 from benchmarks.data import MOBILENET, TIMED, items
 from benchmarks.measure import clock, peak_mb, timed
 
 
 def main(task: str, dataset: str, keep: str, folder: str) -> None:
     """Do one task and print its figures."""
-    if task == "fit":
-        answer = fit(dataset, float(keep), Path(folder))
-    else:
-        answer = inspect(dataset, Path(folder))
-    print(json.dumps(answer))
+    tasks = {
+        "fit": lambda: fit(dataset, float(keep), Path(folder)),
+        "halves": lambda: halves(dataset, Path(folder)),
+        "inspect": lambda: inspect(dataset, Path(folder)),
+    }
+    print(json.dumps(tasks[task]()))
 
 
 def fit(dataset: str, keep: float, folder: Path) -> dict[str, Any]:
@@ -41,16 +43,34 @@ def fit(dataset: str, keep: float, folder: Path) -> dict[str, Any]:
     settings = {"backbone": "mobilenetv2_100", "weights": str(MOBILENET), "keep": keep}
     with clock() as used:
         check = triscope.fit("patchcore", files, settings, calibrate=0)
+    found = {"cpu_s": used.cpu_s, "wall_s": used.wall_s, "peak_mb": used.peak_mb, "before": before}
+    found |= figures(detector_of(check), items(dataset, "test"))
+    check.save(folder)
+    return {**found, "images": len(files)}
+
+
+def detector_of(check: Any) -> Detector:
+    """Heat map and score of an image."""
 
     def detector(image: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
         heat = check.inspect(image).heatmap
         assert heat is not None
         return heat.values, heat.score
 
-    found = {"cpu_s": used.cpu_s, "wall_s": used.wall_s, "peak_mb": used.peak_mb, "before": before}
-    found |= figures(detector, items(dataset, "test"))
-    check.save(folder)
-    return {**found, "images": len(files)}
+    return detector
+
+
+def halves(dataset: str, folder: Path) -> dict[str, Any]:
+    """Export in bf16 into FOLDER.bf16; figures of both on the test images."""
+    import triscope
+
+    plain = triscope.open(folder)
+    small = plain.export(f"{folder}.bf16", bf16=True)
+    test = items(dataset, "test")
+    return {
+        "fp32": figures(detector_of(plain), test),
+        "bf16": figures(detector_of(small), test),
+    }
 
 
 def inspect(dataset: str, folder: Path) -> dict[str, Any]:
