@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from triscope.cli._options import json_flag, mm_per_px, option, workers
 from triscope.cli._output import emit, note, people
 from triscope.cli._progress import progress
 from triscope.cli._thresholds import threshold_options, wishes
+
+if TYPE_CHECKING:
+    from triscope.kernel.catalogue import Entry
 
 SECTION = "Checks"
 KEYS = {
@@ -26,6 +29,14 @@ KEYS = {
     "skipped": "list of {source, error}: images that could not be read",
     "problems": "list of lines: labels that were left out or changed, and why",
     "seconds": "wall time of everything",
+}
+
+
+_LABELLED = "parts with their labels"
+_LEARNED_FROM = {
+    "Heatmap": "good parts alone, or among labelled ones",
+    "Depth": "repeated good scans of one part",
+    "Moments": "clips with their actions or steps",
 }
 
 
@@ -45,7 +56,7 @@ class FitGroup(click.Group):
         if cmd_name == "auto":
             return auto
         entry = catalogue.entry(cmd_name)
-        return FitCommand(entry.name, entry.summary)
+        return FitCommand(entry)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Options may stand before the model: ``triscope fit -o checks/a patchcore parts/a``."""
@@ -68,14 +79,14 @@ class FitGroup(click.Group):
 class FitCommand(click.Command):
     """Fit one model; its settings become flags when the command is used."""
 
-    def __init__(self, name: str, summary: str) -> None:
+    def __init__(self, entry: Entry) -> None:
         self.own = [*own_options(), *threshold_options()]
         super().__init__(
-            name,
-            callback=lambda **options: fit(name, self.settings_class(), options),
+            entry.name,
+            callback=lambda **options: fit(entry.name, self.settings_class(), options),
             params=[click.Argument(["data"]), *self.own],
-            help=f"{summary}\n\nDATA is a folder of good parts, a data set in a layout that "
-            "'triscope data' knows, a glob or an address.",
+            help=f"{entry.summary}\n\nDATA is {_LEARNED_FROM.get(entry.answers, _LABELLED)}, "
+            "in a layout that 'triscope data' knows: a folder, a glob or an address.",
             no_args_is_help=True,
         )
         self._settings: type | None = None
@@ -134,7 +145,7 @@ def auto(ctx: click.Context, data: str, options: tuple[str, ...]) -> int:
 
     name, why = catalogue.choose(triscope.data(data))
     note(f"{name}: {why}")
-    chosen = FitCommand(name, catalogue.entry(name).summary)
+    chosen = FitCommand(catalogue.entry(name))
     with chosen.make_context(name, [data, *options], parent=ctx.parent) as own:
         return int(chosen.invoke(own))
 
