@@ -24,10 +24,10 @@ import torch
 from triscope.kernel.data.splits import folds
 from triscope.kernel.data.video import open_videos, without
 from triscope.kernel.data.video.timeline import open_timelines
+from triscope.kernel.metrics.segments import Counts, edit_score, frame_accuracy, overlap_counts
 from triscope.kernel.verbs import fit
 from triscope.motion.steps.checking import error_counts
 from triscope.motion.steps.live import Alarm, LiveSteps
-from triscope.motion.steps.metrics import Counts, edit_score, frame_accuracy, overlap_counts
 from triscope.motion.steps.running import check_video, online_delay
 from triscope.motion.synth import assembly
 

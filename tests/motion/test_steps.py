@@ -13,11 +13,21 @@ import torch
 import triscope
 from triscope.cli import program
 from triscope.cli._exits import run
-from triscope.errors import BadLabels, BadSettings, CheckError, EmptyData
+from triscope.errors import BadLabels, BadSettings, CheckError, EmptyData, LeakedData
 from triscope.kernel import catalogue
 from triscope.kernel.data import Dataset
 from triscope.kernel.data.video import open_video
 from triscope.kernel.data.video.timeline import labels_at, numbers_at, open_timelines
+from triscope.kernel.metrics.segments import (
+    Counts,
+    edit_score,
+    frame_accuracy,
+    overlap_counts,
+    segments_of,
+)
+from triscope.kernel.results import Finding
+from triscope.kernel.runtime.check import Reading
+from triscope.kernel.runtime.examined import TimelineExaminer
 from triscope.kernel.runtime.online_labels import LabelStream
 from triscope.kernel.verbs import fit
 from triscope.motion.models._segment_model import stage_loss
@@ -26,13 +36,6 @@ from triscope.motion.models.ms_tcn import MsTcn
 from triscope.motion.steps.checking import check_steps, error_counts, verdict_of
 from triscope.motion.steps.decoding import change_costs, decode, viterbi
 from triscope.motion.steps.live import Alarm, Ended, LiveSteps
-from triscope.motion.steps.metrics import (
-    Counts,
-    edit_score,
-    frame_accuracy,
-    overlap_counts,
-    segments_of,
-)
 from triscope.motion.steps.procedure import Procedure, Step, read_procedure
 from triscope.motion.steps.running import check_video, online_delay
 from triscope.motion.synth import assembly
@@ -293,7 +296,7 @@ def test_from_camera_to_steps(films: Path, tmp_path: Path) -> None:
     again = check_video(check, video, assembly.procedure())
     assert np.allclose(checked.probabilities, again.probabilities, atol=1e-4)
     inspected = opened.inspect(video)
-    assert set(inspected.details) == {"labels"}
+    assert set(inspected.details) == {"labels", "duration_s"}
     with pytest.raises(BadSettings, match="has the step 'a', which this check does not know"):
         check_video(opened, video, ABC)
     assert online_delay(np.eye(5)[[0, 0, 1, 1]], ["idle", "base", "base", "base"],
@@ -351,6 +354,30 @@ def test_cached_steps_of_the_network_are_the_whole_video(lag_s: float) -> None:
             answers.append(logits[0])
     assert (torch.stack(answers[lag:]) - whole).abs().max() <= 1e-6 * whole.abs().max()
     assert whole.std(0).min() > 1e-3
+
+
+def test_timelines_are_held_out_and_measured(tmp_path: Path) -> None:
+    """Held-out videos choose the line of doubt; others are measured frame by frame."""
+    faults: tuple[assembly.Fault, ...] = ("none", "swapped")
+    learn = assembly.write_all(tmp_path / "learn", assembly.paint_many(4, 5, faults))
+    others = assembly.write_all(tmp_path / "others", assembly.paint_many(2, 50, faults))
+    small = {"steps": 2, "size": 32, "width": 8, "layers": 2, "stages": 1, "warm_up": 0}
+    check = fit("ms_tcn", learn, small, calibrate=0.25)
+    assert check.card.promise["videos"] == 1 and check.card.zones is not None
+    measured = check.evaluate(others)
+    known, fed = measured.known, TimelineExaminer(check.card.classes, 10.0)
+    assert known is not None and sum(measured.images.values()) == 2
+    for sample in check.captures(others):
+        fed.take(sample, Reading(0.0, tuple(
+            Finding(s.label, 1.0, span_s=(s.start_s, s.end_s)) for s in sample.spans), None,
+            {"duration_s": open_video(sample.source).duration_s}))  # fmt: skip
+    perfect = fed.result()
+    assert [perfect[k] for k in ("frame_accuracy", "edit", "f1_10", "f1_50")] == [1, 1, 1, 1]
+    frames = sum(len(open_video(s.source)) for s in check.captures(others))
+    assert np.sum(known["matrix"]) == np.sum(perfect["matrix"]) == frames
+    assert known["frame_accuracy"] < 1
+    with pytest.raises(LeakedData, match="was fitted or calibrated on all 4"):
+        check.evaluate(learn)
 
 
 # ---- live ---------------------------------------------------------------------------------------

@@ -126,6 +126,8 @@ class Run:
         """Remember the highest scores; scores that are no numbers come first."""
         rank = answer.score if math.isfinite(answer.score) else math.inf
         seen = answer.details.get("label", len(answer.findings))
+        if "labels" in answer.details:
+            seen = ", ".join(answer.details["labels"])
         cells = (answer.source, answer.verdict.outcome, f"{answer.score:.4g}", seen)
         self.worst.append((rank, cells))
         if len(self.worst) > 4 * LISTED:

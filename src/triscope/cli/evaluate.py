@@ -29,7 +29,8 @@ KEYS = {
     "sweep": "the rates at thresholds from the lowest to the highest score",
     "mistakes": "list of {name, label, score, verdict}: escapes, then rejected good parts",
     "notes": "what could not be measured, or was left out, and why",
-    "known": "of boxes: map_50, map_50_95, classes; of classes: accuracy, matrix, classes, regions "
+    "known": "of timelines: frame_accuracy, edit, f1_10, f1_25, f1_50, matrix, classes; of boxes: "
+    "map_50, map_50_95, classes; of classes: accuracy, matrix, classes, regions "
     "(iou, dice, boundary_f of the class map at its threshold, where parts are drawn); of "
     "masks: iou, dice, boundary_f, types; null for models of good parts",
     "confidence": "of the intervals",
@@ -86,12 +87,14 @@ add(
 
 def show(check: Any, measured: Any, skipped: list[Any]) -> None:
     """The answer for people."""
-    from triscope.cli._figures import figures_of
+    from triscope.cli._figures import doubts, figures_of
 
-    images = measured.images
+    images, doubt = measured.images, doubts(check)
     title = f"{check.label} on {images['good']} good and {images['defective']} defective parts"
+    if doubt:
+        title = f"{check.label} on {sum(images.values())} videos, {images['good']} answered rightly"
     columns = ("figure", "value", f"{measured.confidence:.0%} interval", "what it is")
-    rows = [(f.name, f.value, f.interval, f.meaning) for f in figures_of(measured)]
+    rows = [(f.name, f.value, f.interval, f.meaning) for f in figures_of(measured, doubt)]
     show_table(title, columns, rows, right=[1])
     if measured.types:
         show_table("", TYPE_COLUMNS, _types(measured), right=range(1, 7))
@@ -120,7 +123,7 @@ def _types(measured: Any) -> list[tuple[Any, ...]]:
 
 
 def _write_report(check: Any, data: str, measured: Any, options: Any, report: Any) -> None:
-    from triscope.cli._figures import figures_of
+    from triscope.cli._figures import doubts, figures_of
     from triscope.cli._run import OPTIONS, Run
     from triscope.cli._sources import Captures
     from triscope.kernel.report import known_sections
@@ -131,6 +134,6 @@ def _write_report(check: Any, data: str, measured: Any, options: Any, report: An
     run = Run(check, {**OPTIONS, **asked}, title=f"{check.label} measured on {data}")
     run.go(Captures(samples, len(samples)), report)
     assert run.report is not None
-    run.report.figures = figures_of(measured)
+    run.report.figures = figures_of(measured, doubts(check))
     run.report.more = known_sections(measured.known)
     run.write_report()

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from triscope.kernel.metrics.segments import segments_of
 from triscope.motion.steps.checking import StepError
-from triscope.motion.steps.metrics import segments_of
 
 PALETTE = (
     (206, 206, 210), (86, 140, 196), (222, 160, 78), (110, 174, 112), (190, 110, 150),

@@ -22,6 +22,7 @@ from triscope.motion.steps.live import Alarm, Ended, LiveSteps
 from triscope.motion.steps.procedure import Procedure
 from triscope.motion.writing import VideoWriter
 
+LEAST_WIDTH = 320  # of an overlay, in pixels
 Item = Live | Gap
 Told = Event | Gap | Alarm | Ended
 
@@ -168,6 +169,9 @@ def drawn(
     frame: NDArray[np.uint8], watcher: Watcher, time_s: float, alarm: str = ""
 ) -> NDArray[np.uint8]:
     """The frame with a bar for each class below it, the time and the alarm that stands."""
+    if frame.shape[1] < LEAST_WIDTH:  # so that names can be read
+        times = -(-LEAST_WIDTH // frame.shape[1])
+        frame = frame.repeat(times, axis=0).repeat(times, axis=1)
     h, w = frame.shape[:2]
     line = max(14, h // 18)
     panel = np.full((line * (len(watcher.labels) + 1), w, 3), 24, np.uint8)

@@ -132,6 +132,10 @@ class Check(ABC):
         """What ``evaluate`` measures beside scores and maps; None where that is all."""
         return None
 
+    def knows(self, sample: Sample) -> bool:
+        """Whether it is known what should be answered of this capture."""
+        return sample.label is not None
+
     def truth(self, sample: Sample, reading: Reading) -> str:
         """What the score should have told of this capture: ``good``, or what was wrong."""
         return str(sample.label)

@@ -55,7 +55,7 @@ def to_measure(check: Check, data: Dataset) -> tuple[list[Sample], list[str]]:
     Raises EmptyData where nothing is labelled, LeakedData where the check has met everything.
     """
     pool = data.split("test") or data.where(lambda sample: sample.split is None)
-    labelled = [sample for sample in pool if sample.label is not None]
+    labelled = [sample for sample in pool if check.knows(sample)]
     if not labelled:
         raise EmptyData(
             f"{data.root or 'the data'} holds no labelled image to measure with ({len(pool)} "

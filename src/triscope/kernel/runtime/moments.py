@@ -7,7 +7,7 @@ single frames and its own state (see ``kernel.runtime.online``).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 from triscope.errors import DataError, EmptyData
 from triscope.kernel.data import GOOD, Dataset, Sample
 from triscope.kernel.data.video import cut_of, open_video, open_videos, read_clip
-from triscope.kernel.data.video.timeline import IDLE, read_timeline
+from triscope.kernel.data.video.timeline import (
+    IDLE,
+    Timeline,
+    has_spans,
+    open_timelines,
+    read_timeline,
+)
 from triscope.kernel.results import Finding, Zones
 from triscope.kernel.runtime.boxes import class_name
-from triscope.kernel.runtime.check import Check, Prepared, Reading
-from triscope.kernel.runtime.label import LabelExaminer, softmax
+from triscope.kernel.runtime.check import Check, Examiner, Prepared, Reading
+from triscope.kernel.runtime.examined import MomentsExaminer, TimelineExaminer
+from triscope.kernel.runtime.label import softmax
 
 
 class MomentsCheck(Check):
@@ -36,20 +43,26 @@ class MomentsCheck(Check):
     rows_at_once = 1  # graphs of clips have a fixed batch: on a CPU a larger one is not faster
 
     def captures(self, source: Any) -> Dataset:
-        """The videos behind a folder, list or file."""
+        """The videos behind a folder, list or file; with their spans where those are known."""
+        if self.card.input.get("kind") == "timeline" and has_spans(source):
+            return open_timelines(source)
         return open_videos(source)
 
-    def examiner(self) -> MomentsExaminer | None:
-        """The confusion matrix of whole videos; a timeline has no label of its own."""
+    def examiner(self) -> Examiner:
+        """The confusion of whole videos, or of the frames of timelines and their segments."""
         if self.card.input.get("kind") == "timeline":
-            return None
+            return TimelineExaminer(self.card.classes, float(self.card.input["rate"]))
         return MomentsExaminer(self.card.classes)
+
+    def knows(self, sample: Sample) -> bool:
+        """Whether the label of a video, or its spans, are known."""
+        return _wanted(sample) is not None
 
     def truth(self, sample: Sample, reading: Reading) -> str:
         """Without a class ``good`` the score is doubt: it should be high for wrong answers."""
-        if GOOD in self.card.classes or "label" not in reading.details:
+        if GOOD in self.card.classes:
             return str(sample.label)
-        return GOOD if reading.details["label"] == sample.label else "answered wrongly"
+        return GOOD if _answered(reading) == _wanted(sample) else "answered wrongly"
 
     def prepare(self, sample: Sample) -> Prepared:
         """Read the views of a video: float32 (rows, 3, t, h, w) in [0, 1]."""
@@ -103,14 +116,16 @@ class MomentsCheck(Check):
                 sure = float(probabilities[label, start:end].mean())
                 found.append(Finding(name, sure, span_s=(start / rate, end / rate)))
         doubt = 1 - float(probabilities.max(axis=0).mean())
-        return Reading(doubt, tuple(found), None, {"labels": [f.label for f in found]})
+        details = {"labels": [f.label for f in found], "duration_s": len(labels) / rate}
+        return Reading(doubt, tuple(found), None, details)
 
     def calibrate(self, data: Any = None, **wishes: Any) -> Zones:
         """Choose the thresholds.
 
         With a class ``good`` as for every check. Without one there is nothing to promise of good
         parts: the review line is put where every held-out video below it was answered rightly,
-        and no video fails by doubt alone.
+        and no video fails by doubt alone. A timeline is right where the moments are those that are
+        labelled, in their order.
         """
         if GOOD in self.card.classes:
             return super().calibrate(data, **wishes)
@@ -118,9 +133,9 @@ class MomentsCheck(Check):
 
         samples = held_out(self) if data is None else of_own(self, data)
         rights = [
-            (reading.score, reading.details["label"] == sample.label)
+            (reading.score, _answered(reading) == wanted)
             for sample, reading in self.readings(samples, workers=wishes.get("workers", 1))
-            if sample.label is not None
+            if (wanted := _wanted(sample)) is not None
         ]
         if not rights:
             raise EmptyData("no labelled video could be read to calibrate with.")
@@ -134,35 +149,15 @@ class MomentsCheck(Check):
         return zones
 
 
-class MomentsExaminer(LabelExaminer):
-    """Classes that were found beside the labels; also the best five, and calibration."""
+def _wanted(sample: Sample) -> Any:
+    """What a video should be answered with: its label, or those of its spans; None: unknown."""
+    if isinstance(sample, Timeline):
+        return [span.label for span in sample.spans if span.label != IDLE] or None
+    return sample.label
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        super().__init__(classes)
-        self.sure: list[float] = []
-        self.right: list[bool] = []
-        self.among_five: list[bool] = []
 
-    def take(self, sample: Sample, reading: Reading) -> None:
-        """One video's class."""
-        super().take(sample, reading)
-        named = reading.details["probabilities"]
-        best = sorted(named, key=lambda name: -named[name])
-        self.sure.append(float(named[best[0]]))
-        self.right.append(best[0] == sample.label)
-        self.among_five.append(sample.label in best[:5])
-
-    def result(self) -> dict[str, Any]:
-        """See ``kernel.metrics.named``; ``top_5`` and ``calibration_error`` beside it."""
-        from triscope.kernel.metrics.calibration_error import calibration_error
-
-        more: dict[str, float | None] = {"top_5": None, "calibration_error": None}
-        if self.sure:
-            more = {
-                "top_5": float(np.mean(self.among_five)),
-                "calibration_error": calibration_error(self.sure, self.right),
-            }
-        return {**super().result(), **more}
+def _answered(reading: Reading) -> Any:
+    return reading.details.get("label", reading.details.get("labels"))
 
 
 def zones_of_doubt(rights: list[tuple[float, bool]]) -> Zones:

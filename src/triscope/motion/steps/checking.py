@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from triscope.kernel.metrics.segments import Counts, Segment, segments_of
 from triscope.kernel.results import Finding, Verdict
-from triscope.motion.steps.metrics import Counts, Segment, segments_of
 from triscope.motion.steps.procedure import Procedure, Step
 
 Kind = Literal["missing", "order", "short", "long", "repeated", "unknown", "late", "early"]

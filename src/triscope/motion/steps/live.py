@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from triscope.kernel.metrics.segments import Segment, segments_of
 from triscope.kernel.results import Verdict
 from triscope.motion.steps.checking import StepError, check_steps, verdict_of
 from triscope.motion.steps.decoding import Costs, Walk, change_costs, logs_of, runs_of
-from triscope.motion.steps.metrics import Segment, segments_of
 from triscope.motion.steps.procedure import Procedure
 from triscope.motion.steps.running import must_know, shortest_runs
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from triscope.errors import BadSettings, CheckError
 from triscope.kernel.data import Sample
+from triscope.kernel.metrics.segments import Segment, segments_of
 from triscope.kernel.results import Inspection
 from triscope.kernel.runtime.check import as_sample
 from triscope.kernel.runtime.label import softmax
 from triscope.motion.steps.checking import StepError, check_steps, verdict_of
 from triscope.motion.steps.decoding import decode
-from triscope.motion.steps.metrics import Segment, segments_of
 from triscope.motion.steps.procedure import Procedure
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triscope.motion.steps.metrics import segments_of
+from triscope.kernel.metrics.segments import segments_of
 from triscope.motion.steps.procedure import BACKGROUND, Procedure, Step
 from triscope.motion.writing import write_video
 

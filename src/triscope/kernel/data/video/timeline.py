@@ -54,6 +54,14 @@ def open_timelines(source: Any) -> Dataset:
     return _finished(_read(table), str(table.parent))
 
 
+def has_spans(source: Any) -> bool:
+    """Whether a folder (or a table itself) tells which spans its videos have."""
+    if not isinstance(source, str | Path):
+        return False
+    path = Path(source)
+    return (path / LIST).is_file() or path.suffix == ".csv"
+
+
 def _finished(samples: Sequence[Sample], root: str) -> Dataset:
     labels = sorted({span.label for s in samples for span in getattr(s, "spans", ())} - {IDLE})
     return Dataset(tuple(samples), root, "timelines", (IDLE, *labels))

@@ -12,6 +12,7 @@ COLUMNS = {
     "truths": "there",
     "captures": "parts",
     "images": "images",
+    "frames": "frames",
     "found": "found",
     "ap_50": "AP, IoU 0.5",
     "ap_50_95": "AP, 0.5 to 0.95",
