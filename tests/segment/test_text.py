@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +13,13 @@ from triscope.kernel.train import Plan, train
 from triscope.segment.models.sam import sam_nano
 from triscope.segment.text import Clip, TextHead, TextPredictor, TextTask, crop_of, examples
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
+from tiny_clip import tiny_clip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLIP of a few thousand weights with a tokenizer of letters."""
-    place = tmp_path_factory.mktemp("clip")
-    letters = [chr(i) for i in range(ord("a"), ord("z") + 1)]
-    vocabulary = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
-    (place / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(vocabulary)}))
-    (place / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(str(place / "vocab.json"), str(place / "merges.txt"))
-    tokenizer.save_pretrained(str(place))
-    tiny = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
-    end = len(vocabulary) - 1
-    config = transformers.CLIPConfig(
-        text_config={
-            **tiny, "num_attention_heads": 2, "vocab_size": len(vocabulary),
-            "eos_token_id": end, "bos_token_id": end - 1, "pad_token_id": end,
-        },
-        vision_config={**tiny, "num_attention_heads": 2, "image_size": 32, "patch_size": 8},
-        projection_dim=12,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.CLIPModel(config).save_pretrained(str(place))
-    return place
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 def test_embeddings_have_length_one(folder: Path) -> None:

@@ -19,15 +19,16 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from triscope.errors import UsageError, WeightsMissing, needs_extra
+from triscope.errors import UsageError, WeightsMismatch, WeightsMissing, needs_extra
+from triscope.kernel.nn.published import load_published
 from triscope.segment.answers import Masks
 from triscope.segment.frame import as_rgb
 from triscope.segment.models.sam import Sam
+from triscope.segment.networks import read_weights
 from triscope.segment.predictor import Predictor
 from triscope.segment.training.task import PromptableTask, Recipe
 
 Bools = NDArray[np.bool_]
-FEWEST_PX = 100**2  # masks below teach no words, as published
 ROOM = (1.0, 2.0)  # how far the crop around an object reaches, in sizes of its box
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
 
@@ -185,3 +186,27 @@ def examples(
         for mask in masks
     ]
     return clip.pictures(crops)
+
+
+def save_head(head: TextHead, path: Path) -> None:
+    """The weights of a head as safetensors."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.contiguous() for key, value in head.state_dict().items()}, str(path))
+
+
+def load_head(path: Path) -> TextHead:
+    """A head that ``save_head`` wrote; its widths are those of its weights."""
+    if not path.is_file():
+        raise WeightsMissing(
+            f"{path} is not there: train a head with `triscope segment text train`."
+        )
+    state = dict(read_weights(path))
+    first = state.get("layers.0.weight")
+    if first is None or first.ndim != 2:
+        raise WeightsMismatch(
+            f"{path} is no head for words: expected 'layers.0.weight' of 2 axes among its weights."
+        )
+    head = TextHead(first.shape[1], first.shape[0])
+    return load_published("the head", head, state).eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,13 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One image with its masks bool (h, w)."""
+    """One image with its masks bool (h, w), and what each shows where the data says it."""
 
     name: str
     image: NDArray[Any]
     masks: tuple[Bools, ...]
     group: str | None = None
+    labels: tuple[str, ...] = ()
 
 
 def cases_of(
@@ -68,17 +69,21 @@ def _drawn(sample: Sample) -> bool:
 def _read(sample: Sample, parts: bool) -> Case:
     image = read_image(sample.source)
     hw = (image.shape[0], image.shape[1])
+    drawn: list[tuple[Bools, str | None]]
     if sample.boxes and _drawn(sample) and parts:
-        sources: Iterable[Any] = [box.mask for box in sample.boxes if box.mask is not None]
-        masks = [mask_of(source, hw) for source in sources]
+        drawn = [(mask_of(box.mask, hw), box.label) for box in sample.boxes if box.mask is not None]
     else:
         masks = [mask_of(sample.mask, hw)] if sample.mask is not None else []
         masks = [part for mask in masks for part in _regions(mask)] if parts else masks
-    for mask in masks:
+        drawn = [(mask, sample.label) for mask in masks]
+    for mask, _ in drawn:
         if mask.shape != hw:
             raise BadLabels(f"{sample.name}: the mask is {mask.shape}, the image {hw} (h, w).")
-    kept = tuple(mask for mask in masks if mask.any())
-    return Case(sample.name, image, kept, sample.group or sample.label)
+    kept = [(mask, label) for mask, label in drawn if mask.any()]
+    masks = [mask for mask, _ in kept]
+    labels = [label for _, label in kept if label]
+    told = tuple(labels) if len(labels) == len(kept) else ()
+    return Case(sample.name, image, tuple(masks), sample.group or sample.label, told)
 
 
 def _regions(mask: Bools) -> list[Bools]:

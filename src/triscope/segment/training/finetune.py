@@ -87,16 +87,8 @@ class Examples:
 
     def _row(self, case: Case) -> tuple[NDArray[np.uint8], list[NDArray[np.uint8]], Frame]:
         frame = Frame((case.image.shape[0], case.image.shape[1]), self.side)
-        shares = [self._shares(frame, mask) for mask in case.masks]
+        shares = [shares_of(frame, mask, self.cells) for mask in case.masks]
         return frame.resize(as_rgb(case.image)), shares, frame
-
-    def _shares(self, frame: Frame, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """What share of each cell a mask covers, in 255ths."""
-        h, w = frame.resized_hw
-        square = np.zeros((self.side, self.side), np.float32)
-        square[:h, :w] = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
-        cells = cv2.resize(square, (self.cells, self.cells), interpolation=cv2.INTER_AREA)
-        return np.asarray(np.round(cells * 255), np.uint8)
 
     def __call__(self, epoch: int) -> Sequence[dict[str, Tensor]]:
         """Batches of one epoch: each image once, its masks drawn at random."""
@@ -120,6 +112,15 @@ class Examples:
             "images": torch.from_numpy(np.stack(images)),
             "masks": torch.from_numpy(np.stack(masks)),
         }
+
+
+def shares_of(frame: Frame, mask: NDArray[np.bool_], cells: int) -> NDArray[np.uint8]:
+    """What share of each cell (l, l) of the square a mask of the image covers, in 255ths."""
+    h, w = frame.resized_hw
+    square = np.zeros((frame.side, frame.side), np.float32)
+    square[:h, :w] = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(square, (cells, cells), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.round(small * 255), np.uint8)
 
 
 def learns(module: nn.Module) -> int:

@@ -1,0 +1,1 @@
+"""The commands of `triscope segment text`, one a file."""
