@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from cli_checks import bad_picture, good_picture, tiny_check
 
 from triscope.cli import program
 from triscope.cli._exits import run
@@ -200,3 +201,68 @@ def test_a_datasheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     page = tmp_path / "sheet.html"
     told = answer(capsys, "evaluate", "datasheet", tmp_path / "masks", "-o", page)
     assert told["sheet"]["masks"] == 1 and "<svg" in page.read_text()
+
+
+def test_hot_regions_become_masks(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = tiny_check(tmp_path / "check")
+    (tmp_path / "photos").mkdir()
+    for name, picture in (("good", good_picture()), ("bad", bad_picture())):
+        cv2.imwrite(str(tmp_path / "photos" / f"{name}.png"), picture)
+    (tmp_path / "photos" / "torn.png").write_bytes(b"\x89PNG")
+    words = ("refine", check, tmp_path / "photos", "--weights", weights)
+    told = answer(capsys, *words, "-o", tmp_path / "masks", "--overlays", tmp_path / "seen", code=1)
+    found = {Path(row["image"]).stem: row for row in told["images"]}
+    assert {name: row["masks"] for name, row in found.items()} == {"bad": 1, "good": 0}
+    assert [Path(one["image"]).name for one in told["skipped"]] == ["torn.png"]
+    written = {path.stem.split("_")[-1]: path for path in (tmp_path / "masks").iterdir()}
+    mask = cv2.imread(str(written["bad"]), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == bad_picture().shape[:2]
+    assert (mask > 0).sum() == found["bad"]["area_px"]
+    assert not cv2.imread(str(written["good"]), cv2.IMREAD_UNCHANGED).any()
+    assert len(list((tmp_path / "seen").iterdir())) == 2
+    (tmp_path / "photos" / "torn.png").unlink()
+    cold = answer(capsys, *words, "--above", 1e6)
+    assert [row["masks"] for row in cold["images"]] == [0, 0]
+
+
+def test_a_small_encoder_is_distilled(
+    data: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = answer(
+        capsys, "distill", data / "1.jpg", data / "2.jpg", "-o", tmp_path, "--teacher", "sam_nano",
+        "--weights", weights, "--steps", 1, "--batch", 1, "--widths", "32,32,32",
+    )  # fmt: skip
+    assert told["steps"] == 1 and told["relative"] > 0
+    assert Path(told["weights"]).is_file()
+    refused = answer(
+        capsys, "distill", data / "1.jpg", "-o", tmp_path, "--teacher", "sam_nano", "--weights",
+        weights, "--widths", "32,32", code=2,
+    )  # fmt: skip
+    assert "widths is 3 numbers with commas between, got '32,32'" in refused["message"]
+
+
+def test_edges_of_the_bsds_layout(
+    data: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    savemat = pytest.importorskip("scipy.io").savemat
+    images, truth = tmp_path / "images" / "test", tmp_path / "groundTruth" / "test"
+    images.mkdir(parents=True)
+    truth.mkdir(parents=True)
+    (images / "1.jpg").write_bytes((data / "1.jpg").read_bytes())
+    people = np.empty((1, 2), object)
+    for person in range(2):
+        drawn = np.zeros((96, 128), np.uint8)
+        drawn[30 + person, 20:100] = 1
+        people[0, person] = np.array([[(drawn,)]], dtype=[("Boundaries", object)])
+    savemat(str(truth / "1.mat"), {"groundTruth": people})
+    words = ("evaluate", "edges", tmp_path, "--weights", weights, "--points", 2)
+    told = answer(capsys, *words, "--maps", tmp_path / "maps")
+    assert told["edges"]["images"] == 1 and 0 <= told["edges"]["AP"] <= 1
+    assert told["edges"]["ODS"] == pytest.approx(told["edges"]["OIS"])  # with one image they agree
+    assert cv2.imread(str(tmp_path / "maps" / "1.png"), 0).shape == (96, 128)
+    (truth / "1.mat").write_bytes(b"not MATLAB")
+    assert "groundTruth{k}.Boundaries" in answer(capsys, *words, code=3)["message"]
+    refused = answer(capsys, *words, "--split", "val", code=3)
+    assert "expected the BSDS layout" in refused["message"]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import jaxtyping
 import numpy as np
 import pytest
 import torch
 
+from triscope.cli import program
+from triscope.cli._exits import run
 from triscope.errors import CheckDamaged, CheckError, WeightsMismatch
-from triscope.segment.export import export_folder
+from triscope.kernel.runtime.card import read_card
+from triscope.segment import networks
 from triscope.segment.models.sam import sam_nano
 from triscope.segment.predictor import Predictor
 from triscope.segment.runtime import RuntimePredictor
@@ -52,9 +57,14 @@ def library() -> Predictor:
 
 @pytest.fixture(scope="module")
 def folder(library: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Written by the command, with a network of 128 px: a larger graph takes its time."""
     place = tmp_path_factory.mktemp("export") / "nano"
-    card = export_folder("sam_nano", library.network, place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "load_network", lambda name, path: library.network)
+        assert run(program(), ["segment", "export", "-o", str(place)]) == 0
+    card = read_card(place)
     assert set(card.files) == {"encoder.onnx", "decoder.onnx"}
+    assert card.settings["network"] == library.fingerprint
     return place
 
 
@@ -158,3 +168,22 @@ def test_a_damaged_graph_is_named(folder: Path, tmp_path: Path) -> None:
 def test_an_unknown_engine_is_named(folder: Path) -> None:
     with pytest.raises(CheckError, match=r"no engine 'tensorrt': expected onnxruntime or openvino"):
         RuntimePredictor(folder, engine="tensorrt")
+
+
+def test_the_command_reads_the_folder(
+    library: Predictor,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(networks, "load_network", lambda name, path: library.network)
+    cv2.imwrite(str(tmp_path / "image.png"), IMAGE)
+    words = ["segment", "predict", str(tmp_path / "image.png"), "--box", "10,5,70,50", "--json"]
+    found = []
+    for way in ([], ["--runtime", str(folder)]):
+        assert run(program(), [*words, *way]) == 0
+        found.append(json.loads(capsys.readouterr().out)["masks"])
+    for one, other in zip(*found, strict=True):
+        assert one["predicted_iou"] == pytest.approx(other["predicted_iou"], abs=1e-4)
+        assert one["area_px"] == pytest.approx(other["area_px"], abs=20)

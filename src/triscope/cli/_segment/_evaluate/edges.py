@@ -23,6 +23,7 @@ KEYS = {
 @click.argument("data", type=PATH)
 @click.option("--split", default="test", show_default=True, help="The split's folder.")
 @click.option("--limit", default=0, help="At most so many images.")
+@click.option("--points", default=16, show_default=True, help="Side of the grid of points.")
 @click.option("--maps", type=PATH, help="Folder for the edge maps as pictures.")
 @network_options
 @json_option
@@ -41,7 +42,7 @@ def command(**values: Any) -> None:
     pairs = list(_pairs(values["data"], values["split"], values["limit"]))
     with progress() as report:
         for done, (name, image, drawings) in enumerate(pairs, 1):
-            found = edge_map(decoder, image)
+            found = edge_map(decoder, image, values["points"])
             scores.add(found, drawings)
             if values["maps"]:
                 pictures.save(values["maps"] / f"{name}.png", (found * 255).astype("uint8"))
