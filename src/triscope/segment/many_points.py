@@ -33,7 +33,8 @@ class ManyPoints:
 
     ``at_once`` prompts share the work on their tokens; each holds its image tokens (4 MB).
     ``half`` computes what each prompt does with the image in bfloat16: faster on processors that
-    have it, and no longer exact. The encoder, which runs once, stays exact.
+    have it, and no longer exact. The encoder, which runs once, and the upscaler, which runs for few
+    prompts and whose rounding would move outlines most, stay exact.
     """
 
     def __init__(self, network: Sam, at_once: int = 4, *, half: bool = False) -> None:
@@ -87,7 +88,7 @@ class _Image:
         self.later = [_LaterLayer(block, positions, kind) for block in blocks[1:]]
         self.last = _ToImage(transformer.final_attn_token_to_image, positions, kind)
         self.norm_last = transformer.norm_final_attn
-        self.upscaler = _Upscaler(self.decoder, kind)
+        self.upscaler = _Upscaler(self.decoder)
         self.own = self.image.new_empty(at_once, *self.image.shape)
         rows = blocks[0].self_attn.heads * (self.decoder.masks + 3)  # IoU, masks, point, padding
         self.scores = self.image.new_empty(rows, len(self.image))
@@ -102,11 +103,11 @@ class _Image:
         which = kept.nonzero()  # (k, 2): point, mask
         vectors = self.decoder.vectors(tokens)[:, 1:]
         logits = [
-            self.upscaler(own[i], vectors[i, kept[i]])
+            self.upscaler(own[i].float(), vectors[i, kept[i]])
             for i in which[:, 0].unique_consecutive().tolist()
         ]
-        low = torch.cat(logits) if logits else self.image.new_empty(0, 1, 1)
-        return which[:, 0], iou[kept], low.float()
+        low = torch.cat(logits) if logits else tokens.new_empty(0, 1, 1)
+        return which[:, 0], iou[kept], low
 
     def _two_ways(
         self, points: Float[Tensor, "n 1 2"]
@@ -254,13 +255,13 @@ class _ToTokens:
 class _Upscaler:
     """Transposed convolutions of stride two as matrix products, channels last."""
 
-    def __init__(self, decoder: MaskDecoder, kind: torch.dtype) -> None:
+    def __init__(self, decoder: MaskDecoder) -> None:
         up1, norm, _, up2, _ = decoder.output_upscaling
         assert isinstance(up1, nn.ConvTranspose2d) and isinstance(up2, nn.ConvTranspose2d)
         assert up1.bias is not None and up2.bias is not None and isinstance(norm, LayerNorm2d)
-        self.weight1, self.bias1 = _as_matrix(up1).to(kind), up1.bias.to(kind)
-        self.weight2, self.bias2 = _as_matrix(up2).to(kind), up2.bias.to(kind)
-        self.norm = _Norm(norm, kind)
+        self.weight1, self.bias1 = _as_matrix(up1), up1.bias
+        self.weight2, self.bias2 = _as_matrix(up2), up2.bias
+        self.norm = _Norm(norm, torch.float32)
 
     def __call__(
         self, image: Float[Tensor, "p c"], vectors: Float[Tensor, "k v"]
@@ -277,7 +278,7 @@ class _Upscaler:
         twice = (image @ self.weight1).view(-1, len(self.bias1)) + self.bias1  # (4p, c/4)
         twice = F.gelu(self.norm(twice))
         four = (twice @ self.weight2).view(-1, len(self.bias2)) + self.bias2  # (16p, c/8)
-        return F.gelu(four) @ vectors.t().to(four.dtype)
+        return F.gelu(four) @ vectors.t()
 
 
 class _Norm:
