@@ -134,20 +134,36 @@ class FitCommand(click.Command):
 @click.command("auto", no_args_is_help=True, context_settings={"ignore_unknown_options": True})
 @click.argument("data")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.option("--latency-ms", type=float, help="Of videos: how long an answer may take here.")
 @click.pass_context
-def auto(ctx: click.Context, data: str, options: tuple[str, ...]) -> int:
-    """Look at the labels of DATA, pick the model that suits them, say why, and fit it.
+def auto(ctx: click.Context, data: str, options: tuple[str, ...], latency_ms: float | None) -> int:
+    """Look at what is known of DATA, pick the model that suits it, say why, and fit it.
 
+    Of videos it is the most able network that answers in time, or a small one where they are few.
     All options of 'triscope fit MODEL' may follow.
     """
-    import triscope
     from triscope.kernel import catalogue
 
-    name, why = catalogue.choose(triscope.data(data))
+    name, why, settings = catalogue.choose(data, latency_ms)
+    flags = _flags(settings)
     note(f"{name}: {why}")
+    if flags:
+        note(f"settings: {' '.join(flags)}")
     chosen = FitCommand(catalogue.entry(name))
-    with chosen.make_context(name, [data, *options], parent=ctx.parent) as own:
+    with chosen.make_context(name, [data, *flags, *options], parent=ctx.parent) as own:
         return int(chosen.invoke(own))
+
+
+def _flags(settings: dict[str, Any]) -> list[str]:
+    """Settings as the flags that set them."""
+    words = []
+    for key, value in settings.items():
+        flag = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            words += [flag, str(value)]
+    return words
 
 
 command = FitGroup(

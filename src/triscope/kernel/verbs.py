@@ -13,7 +13,6 @@ from typing import Any
 
 from triscope.errors import BadSettings, UsageError
 from triscope.kernel import catalogue, config
-from triscope.kernel.data import open_data
 from triscope.kernel.fitting import Fitting, run
 from triscope.kernel.memory import bytes_of
 from triscope.kernel.portions import Portions, portions_of
@@ -67,8 +66,8 @@ def fit(
     Raises UnknownModel, BadSettings, EmptyData, DataError, TrainingError.
     """
     if name == AUTO:
-        data = open_data(data)
-        name, _ = catalogue.choose(data)
+        name, _, own = catalogue.choose(data)
+        settings = {**own, **(settings or {})}
     built = _settings(name, settings, memory)
     if out is not None:
         may_replace(Path(out))

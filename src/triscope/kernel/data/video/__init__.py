@@ -3,7 +3,7 @@
 from triscope.kernel.data.video.camera import Camera, Gap, Live, camera_of, is_camera
 from triscope.kernel.data.video.clips import Cut, cut_of, read_clip
 from triscope.kernel.data.video.file import FrameFolder, Frames, Video, open_video
-from triscope.kernel.data.video.layouts import open_videos, without
+from triscope.kernel.data.video.layouts import holds_videos, open_videos, without
 from triscope.kernel.data.video.sampling import dense, segments, views
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "camera_of",
     "cut_of",
     "dense",
+    "holds_videos",
     "is_camera",
     "open_video",
     "open_videos",

@@ -11,6 +11,7 @@ names).
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 import tomllib
@@ -38,6 +39,21 @@ SPLITS: Mapping[str, Split] = {
     "test": "test",
     "testing": "test",
 }
+
+
+def holds_videos(source: Any) -> bool:
+    """Whether a source is of videos: a folder with some in it, a file, samples of them."""
+    if isinstance(source, str | Path):
+        path = Path(source)
+        if path.is_file():
+            return path.suffix.lower() in ENDINGS
+        found = itertools.chain.from_iterable(path.glob(depth) for depth in ("*", "*/*", "*/*/*"))
+        return any(p.suffix.lower() in ENDINGS for p in itertools.islice(found, 2000))
+    if isinstance(source, Dataset | list | tuple) and len(source):
+        first = source[0]
+        place = first.source if isinstance(first, Sample) else first
+        return isinstance(place, str | Path) and Path(place).suffix.lower() in ENDINGS
+    return False
 
 
 def open_videos(source: Any) -> Dataset:
