@@ -266,3 +266,21 @@ def test_edges_of_the_bsds_layout(
     assert "groundTruth{k}.Boundaries" in answer(capsys, *words, code=3)["message"]
     refused = answer(capsys, *words, "--split", "val", code=3)
     assert "expected the BSDS layout" in refused["message"]
+
+
+def test_refining_is_measured(
+    data: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = answer(capsys, "evaluate", "refine", data, "--weights", weights)
+    assert told["masks"] == 2 and set(told["mean_iou"]) == {"before", "refined", "GrabCut"}
+    folder = tmp_path / "spots"
+    folder.mkdir()
+    truth = bad_picture()[:, :, 0] > 100
+    cv2.imwrite(str(folder / "1.jpg"), bad_picture())
+    cv2.imwrite(str(folder / "1_mask.png"), truth.astype(np.uint8) * 255)
+    check = tiny_check(tmp_path / "check")
+    words = ("evaluate", "refine", folder, "--weights", weights, "--check", check)
+    told = answer(capsys, *words)
+    assert told["masks"] == 1 and told["prompts"] == str(check)
+    assert told["mean_iou"]["before"] > 0.9  # its heat is the brightness of the spot
+    assert answer(capsys, *words, "--above", 1e6)["mean_iou"] == {"before": 0, "refined": 0}

@@ -66,7 +66,7 @@ def _one(check: Any, predictor: Any, sample: Any, values: dict[str, Any]) -> dic
     answer = check.inspect(image)
     predictor.set_image(image)
     if answer.heatmap is not None:
-        above = _above(check, values["above"])
+        above = threshold_of(check, values["above"])
         found = list(refine.from_heat(predictor, answer.heatmap.values, above))
     else:
         boxes = [one.box for one in answer.findings if one.box is not None]
@@ -82,7 +82,7 @@ def _one(check: Any, predictor: Any, sample: Any, values: dict[str, Any]) -> dic
     return {"image": sample.name, "masks": len(found), "area_px": int(whole.sum())}
 
 
-def _above(check: Any, given: float | None) -> float:
+def threshold_of(check: Any, given: float | None) -> float:
     from triscope.errors import UsageError
 
     if given is not None:
