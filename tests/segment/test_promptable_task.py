@@ -171,6 +171,17 @@ def test_only_the_nearest_mask_is_pulled() -> None:
     assert logits.grad[0].abs().sum(dim=(1, 2)).gt(0).tolist() == [False, True, False]
 
 
+def test_all_masks_are_pulled_by_their_share() -> None:
+    torch.manual_seed(0)
+    logits, truth = torch.randn(2, 3, 8, 8), disc(8, 4, 4, 2).expand(2, 1, 8, 8)
+    task = PromptableTask(network(), Recipe(quality=0, focal=2, dice=3))
+    each = 2 * losses.focal(logits, truth) + 3 * losses.dice(logits, truth)
+    for shared in (0.0, 0.25, 1.0):
+        parts, _ = task._judge(logits, torch.zeros(2, 3), truth, shared)
+        wanted = (1 - shared) * each.min(dim=1).values.mean() + shared * each.mean()
+        torch.testing.assert_close(parts["loss"], wanted)
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(BadSettings, match=r"clicks=-1: expected 0 or more"):
         Recipe(clicks=-1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from triscope.segment.synth import Scene, scene
-from triscope.segment.synth.canvas import filled
+from triscope.segment.synth.canvas import Canvas, filled
 from triscope.segment.training.groups import FEWEST_PX, LARGEST_SHARE, usable_groups
 from triscope.segment.training.scenes import shares_of
 
@@ -86,3 +86,22 @@ def test_even_odd_makes_holes() -> None:
 
 def test_what_lies_outside_is_not_painted() -> None:
     assert filled([np.array([[50.0, 50], [60, 50], [60, 60]])], (32, 32)) is None
+
+
+def test_a_polished_ground_mirrors_what_stands_on_it() -> None:
+    canvas = Canvas.empty(np.random.default_rng(0), (40, 40))
+    canvas.image[:] = 0.2
+    thing = np.zeros((40, 40), bool)
+    thing[10:20, 15:25] = True
+    canvas.image[thing] = (0.9, 0.1, 0.1)
+    before = canvas.image.copy()
+    canvas.mirror(thing, 0.8)
+    assert np.array_equal(canvas.image[:20], before[:20])  # nothing above its foot changes
+    below = canvas.image[21:24, 18:22]
+    assert (below[..., 0] > 0.4).all() and (below[..., 1] < 0.2).all()
+    assert np.allclose(canvas.image[20:, :5], 0.2, atol=1e-3)
+    edge = np.zeros((40, 40), bool)
+    edge[30:, 5:9] = True
+    again = canvas.image.copy()
+    canvas.mirror(edge, 0.8)  # its foot is the border of the image: there is nothing to see
+    assert np.array_equal(canvas.image, again)

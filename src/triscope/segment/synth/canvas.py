@@ -87,6 +87,30 @@ class Canvas:
         dark = cv2.GaussianBlur(dark, (0, 0), max(0.5, reach * 0.6))
         self.image[grown] *= 1 - np.float32(strength) * dark[:, :, None]
 
+    def mirror(self, thing: Bools, polish: float) -> None:
+        """What a polished ground shows of a thing (h, w) that stands on it: fainter and blurred."""
+        rows = np.flatnonzero(thing.any(axis=1))
+        if not len(rows):
+            return
+        base = int(rows[-1]) + 1
+        count = min(base, self.hw[0] - base)
+        if count < 2:
+            return
+        cover = thing[base - count : base][::-1].astype(np.float32)
+        sigma = float(self.rng.uniform(0.5, 3)) * self.hw[0] / 256
+        seen = cv2.GaussianBlur(
+            self.image[base - count : base][::-1] * cover[:, :, None], (0, 0), sigma
+        )
+        cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), sigma), np.float32)
+        fading = np.linspace(1, self.rng.uniform(0, 0.8), count, dtype=np.float32)
+        strength = np.float32(polish) * fading[:, None, None]
+        ground = self.image[base : base + count]
+        ground += strength * (seen - cover[:, :, None] * ground)
+
+    def defocus(self, sigma: float) -> None:
+        """Blur all that was painted so far."""
+        self.image[:] = cv2.GaussianBlur(self.image, (0, 0), sigma)
+
     def _lit(self, paint: Floats, cover: Floats, look: Look) -> Floats:
         """Brighter towards the light, darker away from it, with a highlight where it faces it."""
         reach = 0.12 * max(cover.shape) * float(self.rng.uniform(0.3, 1.5))

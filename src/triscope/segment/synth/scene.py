@@ -64,11 +64,15 @@ def bench(canvas: Canvas) -> None:
     rng = canvas.rng
     for _ in range(int(rng.integers(0, 5))):
         _bar(canvas)
+    polish = rng.uniform(0.1, 0.9) if rng.random() < 0.5 else 0.0
     for i in range(int(rng.integers(1, 5))):
         size = rng.uniform(0.18, 0.45) if i == 0 else rng.uniform(0.05, 0.22)
         among = outlines.STANDING if rng.random() < 0.6 else outlines.SOLID
         upright = rng.normal(0, 0.1) if among is outlines.STANDING else rng.uniform(0, 2 * np.pi)
+        before = canvas.count
         _thing(canvas, _somewhere(canvas), size * min(canvas.hw), upright, among)
+        if polish:
+            canvas.mirror(canvas.pieces > before, polish)
 
 
 def heap(canvas: Canvas) -> None:
@@ -126,6 +130,8 @@ def _ground(canvas: Canvas) -> None:
     first = canvas.new_piece()
     canvas.paint(np.ones((h, w), np.float32), everywhere, _look(rng, flat=True), first)
     canvas.groups.append((first,))
+    if rng.random() < 0.35:
+        _clutter(canvas, first)
     for _ in range(int(rng.choice([0, 1, 1, 2]))):
         y0, y1 = rng.uniform(0.1, 0.9, 2) * h
         if rng.random() < 0.7:
@@ -134,6 +140,20 @@ def _ground(canvas: Canvas) -> None:
         if rng.random() < 0.25:
             corners = corners[:, ::-1] * [w / h, h / w]
         _piece(canvas, [corners], _look(rng, flat=True))
+
+
+def _clutter(canvas: Canvas, piece: int) -> None:
+    """Many things far behind, out of focus: all of them belong to the background's piece."""
+    rng = canvas.rng
+    kinds = (*outlines.SOLID, outlines.wire)
+    for _ in range(int(rng.integers(6, 30))):
+        size = 0.04 * (0.5 / 0.04) ** rng.random() * min(canvas.hw)
+        turn = rng.choice([0, np.pi / 2]) + rng.normal(0, 0.2)
+        contour = outlines.placed(outlines.any_outline(rng, kinds), _somewhere(canvas), size, turn)
+        found = filled([contour], canvas.hw)
+        if found is not None:
+            canvas.paint(*found, _look(rng), piece)
+    canvas.defocus(rng.uniform(0.3, 4) * min(canvas.hw) / 256)
 
 
 def _bar(canvas: Canvas) -> None:

@@ -63,7 +63,8 @@ def example(seed: int, scenes: Scenes) -> tuple[NDArray[np.float32], NDArray[np.
         shares = [np.ones((scenes.side // 4,) * 2, np.float32)] * scenes.masks
     else:
         several = len(usable) < scenes.masks
-        chosen = rng.choice(usable, scenes.masks, replace=several)
+        likely = made.areas()[usable] ** 0.3  # tiny parts are many, and say little each
+        chosen = rng.choice(usable, scenes.masks, several, likely / likely.sum())
         shares = [shares_of(made.mask(group)) for group in chosen]
     return Frame((scenes.side, scenes.side), scenes.side).pixels(made.image), np.stack(shares)
 

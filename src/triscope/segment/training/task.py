@@ -30,14 +30,16 @@ class Recipe:
     dice: float = 1.0  # weight of the dice loss
     quality: float = 1.0  # weight of the error of the predicted IoU
     judge_all: bool = False  # the predicted IoU of all masks is trained, not only of the best one
+    all_of_point: float = 0.0  # share of the loss that all three masks of a point get, not the best
+    all_of_box: float = 0.0  # likewise of a box, which leaves less to choose from
 
     def __post_init__(self) -> None:
-        weights = ("focal", "dice", "quality")
+        weights, shares = ("focal", "dice", "quality"), ("boxes", "all_of_point", "all_of_box")
         require(
             self,
             clicks=(self.clicks >= 0, "0 or more"),
             rounds_without=(0 <= self.rounds_without <= 2, "0, 1 or 2"),
-            boxes=(0 <= self.boxes <= 1, "a share in [0, 1]"),
+            **{name: (0 <= getattr(self, name) <= 1, "a share in [0, 1]") for name in shares},
             **{name: (getattr(self, name) >= 0, "0 or more") for name in weights},
         )
 
@@ -149,7 +151,9 @@ class PromptableTask:
             masks=prompts.masks,
             multimask=single,
         )
-        parts, iou = self._judge(logits, quality, prompts.truth[:, None])
+        recipe = self.recipe
+        shared = recipe.all_of_point if prompts.boxes is None else recipe.all_of_box
+        parts, iou = self._judge(logits, quality, prompts.truth[:, None], shared)
         chosen = quality.argmax(dim=1)
         rows = torch.arange(len(chosen))
         prompts.masks = logits[rows, chosen].detach()[:, None]
@@ -160,17 +164,22 @@ class PromptableTask:
         logits: Float[Tensor, "n k l l"],
         quality: Float[Tensor, "n k"],
         truth: Float[Tensor, "n 1 l l"],
+        shared: float = 0.0,
     ) -> tuple[dict[str, Tensor], Float[Tensor, "n k"]]:
-        """Losses of the mask that is nearest to the truth, and of the predicted IoU."""
+        """Losses of the mask that is nearest to the truth, and of the predicted IoU.
+
+        ``shared`` is the share of the loss that is the mean over all masks.
+        """
         recipe = self.recipe
         focal, dice = losses.focal(logits, truth), losses.dice(logits, truth)
-        nearest = (recipe.focal * focal + recipe.dice * dice).detach().argmin(dim=1)
+        whole = recipe.focal * focal + recipe.dice * dice  # (n, k)
+        nearest = whole.detach().argmin(dim=1)
         rows = torch.arange(len(nearest))
         iou = losses.true_iou(logits, truth)
         error = (quality - iou) ** 2
         judged = error.mean() if recipe.judge_all else error[rows, nearest].mean()
         parts = {"focal": focal[rows, nearest].mean(), "dice": dice[rows, nearest].mean()}
-        total = recipe.focal * parts["focal"] + recipe.dice * parts["dice"]
+        total = (1 - shared) * whole[rows, nearest].mean() + shared * whole.mean()
         return {"loss": total + recipe.quality * judged, **parts, "quality": judged}, iou
 
 
