@@ -121,6 +121,24 @@ def test_the_consensus_of_change_sees_no_still_picture() -> None:
         assert not torch.allclose(net(still), net(moving), atol=1e-4)
 
 
+@pytest.mark.long
+@pytest.mark.alone
+def test_two_processes_learn_clips_as_one_with_twice_the_batches(clips: Path) -> None:
+    """Gradients are averaged over two processes (gloo on the CPU); norms are fixed, so that their
+    statistics do not depend on who saw which clip."""
+    settings = {**TINY, "width": 1.0, "depth": 1.0, "steps": 2, "norm": "frozen", "dropout": 0.0,
+                "batch": 3, "learning_rate": 1e-2}  # fmt: skip
+    fit_on = lambda **more: restored(  # noqa: E731
+        fit("x3d", clips, {**settings, **more.pop("settings", {})}, calibrate=0,
+            accelerator="cpu", **more)
+    ).weights()  # fmt: skip
+    one, two = fit_on(settings={"accumulate": 2}), fit_on(devices=2)
+    fresh = fit_on(settings={"learning_rate": 1e-12, "weight_decay": 0.0})
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=1e-6), name
+    assert any(not torch.allclose(fresh[name], two[name], atol=1e-4) for name in two)
+
+
 # ---- augmentation -------------------------------------------------------------------------------
 
 

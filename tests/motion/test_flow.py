@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from moving import frames_of, write
 
 from outside import real_data
-from triscope.errors import BadSettings, UnreadableImage, WeightsMissing
+from triscope.errors import BadSettings, UnreadableImage, WeightsMismatch, WeightsMissing
 from triscope.motion import flow as of
 
 
@@ -97,12 +98,37 @@ def test_colours_tell_the_direction() -> None:
     assert legend.shape == (64, 64, 3) and (legend[0, 0] == 255).all()
 
 
-def test_wrong_use_says_so() -> None:
+def test_raft_is_torchvisions_network_with_the_weights_of_a_file(tmp_path: Path) -> None:
+    from torchvision.models.optical_flow import raft_small
+
+    torch.manual_seed(0)
+    net = raft_small(weights=None).eval()
+    torch.save(net.state_dict(), tmp_path / "raft.pth")
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 255, (2, 132, 144, 3), dtype=np.uint8)
+    field = of.flow(first, second, "raft", tmp_path / "raft.pth")
+    assert field.shape == (132, 144, 2) and field.dtype == np.float32
+    pair = [torch.from_numpy(p.transpose(2, 0, 1)[None]).float() / 127.5 - 1
+            for p in (first, second)]  # fmt: skip
+    padded = [torch.nn.functional.pad(p, (0, 0, 0, 4), "replicate") for p in pair]
+    with torch.no_grad():
+        theirs = net(*padded)[-1][0, :, :132].permute(1, 2, 0).numpy()
+    assert np.abs(field - theirs).max() <= 1e-5 * np.abs(theirs).max()
+    small = of.flow(first[:40, :50, 0].copy(), second[:40, :50, 0].copy(), "raft",
+                    tmp_path / "raft.pth")  # fmt: skip
+    assert small.shape == (40, 50, 2) and np.isfinite(small).all()
+    torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsMismatch, match=r"other.pth does not hold torchvision's raft_small"):
+        of.flow(first, second, "raft", tmp_path / "other.pth")
+
+
+def test_wrong_use_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRISCOPE_WEIGHTS", str(tmp_path))
     one = np.zeros((8, 8), np.uint8)
     with pytest.raises(BadSettings, match="expected dis, tvl1, raft"):
         of.flow(one, one, "farneback")  # type: ignore[arg-type]
     with pytest.raises(BadSettings, match="pictures of one size"):
         of.flow(one, one[:4])
     colour = np.zeros((16, 16, 3), np.uint8)
-    with pytest.raises(WeightsMissing, match=r"needs raft_small\.pth"):
+    with pytest.raises(WeightsMissing, match=r"raft_small_C_T_V2-01064c6d\.pth .* is not in"):
         of.flow(colour, colour, "raft")

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,7 @@ def _descend(fitting: Fitting, batches: Any) -> None:
     plan = Plan.of(model.settings, **asked)
     score = None
     if isinstance(model, ScoresItself) and len(fitting.portions.held):
-        score = lambda: model.score(fitting.portions.held)  # noqa: E731
+        score = partial(model.score, fitting.portions.held)
     if not isinstance(model, LearnsInPhases):
         _train(fitting, model, batches, plan, fitting.work, score)
         return
@@ -200,6 +201,20 @@ def _descend(fitting: Fitting, batches: Any) -> None:
         _train(fitting, phase, batches, own, folder, score if phase is phases[-1] else None)
 
 
+class _Told:
+    """Tells how far a training is; a copy in another process has nobody to tell."""
+
+    def __init__(self, stage: str, report: Progress | None = None) -> None:
+        self.stage, self.report = stage, report
+
+    def __call__(self, step: int, total: int, losses: Any) -> None:
+        if self.report is not None:
+            self.report(self.stage, step, total)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Told, (self.stage,)
+
+
 def _train(
     fitting: Fitting, model: Any, batches: Any, plan: Plan, folder: Path | None, score: Any
 ) -> None:
@@ -209,7 +224,7 @@ def _train(
         batches,
         plan,
         folder,
-        lambda step, total, losses: fitting.report(f"train {name}".strip(), step, total),
+        _Told(f"train {name}".strip(), fitting.report),
         key=_key(fitting),
         score=score,
     )

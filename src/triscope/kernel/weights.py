@@ -63,6 +63,12 @@ KNOWN: tuple[Official, ...] = (
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
     Official(
+        "raft_small",
+        "raft_small_C_T_V2-01064c6d.pth",
+        "BSD-3-Clause",
+        f"{_TORCH}raft_small_C_T_V2-01064c6d.pth",
+    ),
+    Official(
         "rmvsnet",
         "RMVSNet-pretrained.pth",
         "MIT",

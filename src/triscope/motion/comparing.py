@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -40,8 +45,9 @@ class Row:
     input: str
     parameters: int
     giga: float  # thousand million multiply-adds
-    milliseconds: float | None = None  # eager, one thread, CPU time, the least of some rounds
     weights_mb: float = 0.0
+    milliseconds: float | None = None  # eager, one thread, CPU time, the least of some rounds
+    peak_mb: float | None = None  # of memory, the weights included, above a process with torch
 
 
 def _networks() -> dict[str, tuple[Callable[[], nn.Module], Shape]]:
@@ -93,8 +99,14 @@ def _networks() -> dict[str, tuple[Callable[[], nn.Module], Shape]]:
 NETWORKS: Mapping[str, tuple[Callable[[], nn.Module], Shape]] = _networks()
 
 
-def compare(names: Iterable[str] = (), *, timed: bool = False, rounds: int = 3) -> list[Row]:
-    """A row for each network, all of them where none is named; raises UnknownModel."""
+def compare(
+    names: Iterable[str] = (), *, timed: bool = False, rounds: int = 3, most_giga: float = math.inf
+) -> list[Row]:
+    """A row for each network, all of them where none is named; raises UnknownModel.
+
+    With ``timed`` each network up to ``most_giga`` also runs, in a process of its own, so that the
+    memory of one is not taken for that of the next.
+    """
     rows = []
     for name in tuple(names) or tuple(NETWORKS):
         if name not in NETWORKS:
@@ -103,27 +115,48 @@ def compare(names: Iterable[str] = (), *, timed: bool = False, rounds: int = 3) 
         with torch.device("meta"):
             blank = build()
         found = cost(blank, shape)
-        took = _time(build, shape, rounds) if timed else None
-        weights_mb = 4 * found.parameters / 1e6
         text = "x".join(map(str, shape[1:]))
-        rows.append(Row(name, text, found.parameters, found.giga, took, weights_mb))
+        row = Row(name, text, found.parameters, found.giga, 4 * found.parameters / 1e6)
+        if timed and found.giga <= most_giga:
+            took, peak = _in_own_process(name, rounds)
+            row = replace(row, milliseconds=took, peak_mb=peak)
+        rows.append(row)
     return rows
 
 
-def _time(build: Callable[[], nn.Module], shape: Shape, rounds: int) -> float:
-    net, clip = build().eval(), torch.randn(shape)
-    before = torch.get_num_threads()
+def _in_own_process(name: str, rounds: int) -> tuple[float, float]:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, name, rounds).result()
+
+
+def measure(name: str, rounds: int = 3) -> tuple[float, float]:
+    """Milliseconds of CPU time of one forward pass on one thread, and megabytes at its peak."""
+    build, shape = NETWORKS[name]
     torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            times = []
-            for _ in range(rounds):
-                start = time.process_time()
-                net(clip)
-                times.append(time.process_time() - start)
-    finally:
-        torch.set_num_threads(before)
-    return 1000 * min(times)
+    _forget_peak()
+    before = _peak_mb()
+    net, clip, times = build().eval(), torch.randn(shape), []
+    with torch.inference_mode():
+        for _ in range(rounds):
+            start = time.process_time()
+            net(clip)
+            times.append(time.process_time() - start)
+    return 1000 * min(times), _peak_mb() - before
+
+
+def _forget_peak() -> None:
+    """Let the peak count from now on, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mb() -> float:
+    """The most memory that this process held; NaN where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return math.nan
 
 
 def within(budget_ms: float, *, least_frames: int = 2) -> list[Row]:

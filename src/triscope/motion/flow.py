@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -27,14 +27,21 @@ BOUND = 20.0  # pixels; what moves further is cut, as published
 QUALITY = 95  # of the JPEG files
 
 
-def flow(first: Grey, second: Grey, method: Method = "dis") -> Flow:
-    """The flow from the first to the second picture: uint8 (h, w[, 3]) to float32 (h, w, 2)."""
+def flow(
+    first: Grey, second: Grey, method: Method = "dis", weights: str | Path | None = None
+) -> Flow:
+    """The flow from the first to the second picture: uint8 (h, w[, 3]) to float32 (h, w, 2).
+
+    ``weights`` is the file of ``raft``, where it is not the one in the weights folder.
+    """
     if method not in get_args(Method):
         raise BadSettings(f"flow={method!r}: expected {', '.join(get_args(Method))}.")
     if first.shape != second.shape:
         raise BadSettings(f"flow needs pictures of one size, got {first.shape}, {second.shape}.")
     if method == "raft":
-        return _raft(first, second)
+        from triscope.motion.raft import raft
+
+        return raft(first, second, weights)
     one, other = grey(first), grey(second)
     return _dis(one, other) if method == "dis" else tvl1(one, other)
 
@@ -138,40 +145,6 @@ def _divergence(p: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def _raft(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
-    """torchvision's small RAFT; its weights are looked for in the weights folder."""
-    import torch
-
-    net = _raft_network()
-    pair = [
-        torch.from_numpy(np.ascontiguousarray(p)).permute(2, 0, 1)[None] for p in (first, second)
-    ]
-    h, w = first.shape[:2]
-    pads = (0, -w % 8, 0, -h % 8)
-    one, other = (torch.nn.functional.pad(p.float() / 127.5 - 1, pads, "replicate") for p in pair)
-    with torch.inference_mode():
-        answer = net(one, other)[-1][0, :, :h, :w]
-    return np.ascontiguousarray(answer.permute(1, 2, 0).numpy())
-
-
-def _raft_network() -> Any:
-    import torch
-    from torchvision.models.optical_flow import raft_small
-
-    from triscope.errors import WeightsMissing
-    from triscope.kernel import weights
-
-    path = weights.found("raft_small.pth")
-    if path is None:
-        raise WeightsMissing(
-            f"flow='raft' needs raft_small.pth (torchvision's keys) in {weights.folder()}. "
-            "Fetch it from torchvision's list of models, or use 'dis'."
-        )
-    net = raft_small(weights=None)
-    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return net.eval()
-
-
 # ---- kept small ---------------------------------------------------------------------------------
 
 
@@ -205,9 +178,10 @@ class FlowCache:
         short: int = 128,
         bound: float = BOUND,
         workers: int = 1,
+        weights: str | Path | None = None,
     ) -> None:
         self.folder, self.method, self.short = Path(folder), method, short
-        self.bound, self.workers = bound, workers
+        self.bound, self.workers, self.weights = bound, workers, weights
 
     def of(self, source: str | Path, progress: Callable[[int, int], None] | None = None) -> int:
         """Compute whatever is missing; answers the number of fields of the video."""
@@ -225,9 +199,8 @@ class FlowCache:
         ) else list(video.read(range(len(video)), self.short))  # fmt: skip
 
         def compute(i: int) -> None:
-            write_flow(
-                home / f"{i:06d}.jpg", flow(frames[i], frames[i + 1], self.method), self.bound
-            )
+            field = flow(frames[i], frames[i + 1], self.method, self.weights)
+            write_flow(home / f"{i:06d}.jpg", field, self.bound)
 
         with ThreadPoolExecutor(max(1, self.workers)) as pool:
             for done, _ in enumerate(pool.map(compute, missing), start=1):

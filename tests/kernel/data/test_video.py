@@ -135,6 +135,69 @@ def test_corrupt_packets_in_the_middle_are_counted_and_the_rest_is_read(tmp_path
         frames = video.read([0, 3, len(video) - 1])
         assert [number_of(f) for f in frames[:2]] == [0, 3]
         assert len(list(video.walk())) >= 40
+        assert video.damaged > 0
+
+
+def pictures_in(path: Path, sizes: list[tuple[int, int]]) -> Path:
+    """Motion JPEG, a picture (h, w) a frame; each packet goes into the file as it is."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mjpeg", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *(sizes or [(48, 96)])[0], "yuvj420p"
+        out.start_encoding()
+        for i, (h, w) in enumerate(sizes):
+            coded = cv2.imencode(".jpg", cv2.resize(painted(i), (w, h)))[1].tobytes()
+            packet = av.Packet(coded)
+            packet.stream, packet.time_base = stream, Fraction(1, 10)
+            packet.pts = packet.dts = i
+            packet.is_keyframe = True
+            out.mux(packet)
+    return path
+
+
+def test_frames_of_other_sizes_are_brought_to_that_of_the_first(tmp_path: Path) -> None:
+    path = pictures_in(tmp_path / "grows.mkv", [(48, 96)] * 3 + [(96, 192)] * 3)
+    with Video(path) as video:
+        assert video.size == (48, 96) and len(video) == 6
+        frames = video.read(range(6))
+        assert frames.shape == (6, 48, 96, 3)
+        assert [number_of(f) for f in frames] == list(range(6))
+        assert {f.shape for _, f in video.walk()} == {(48, 96, 3)}
+
+
+def test_one_frame_is_a_video(tmp_path: Path) -> None:
+    with Video(pictures_in(tmp_path / "one.mkv", [(48, 96)])) as video:
+        assert (len(video), video.rate, video.duration_s) == (1, 0.0, 0.0)
+        assert read_clip(video, Cut(frames=4, size=32, square=True)).shape == (1, 3, 4, 32, 32)
+        moving = read_clip(video, Cut(frames=4, size=32, square=True, seen="difference"))
+        assert (moving == 128).all()
+
+
+def test_no_frame_at_all_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EmptyData, match=r"none\.avi holds no frame: the file is empty or was cut"):
+        Video(pictures_in(tmp_path / "none.avi", []))
+
+
+def test_frames_without_a_rate_are_counted_at_25_a_second(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Video._listed
+
+    def without_times(video: Video) -> Any:
+        stamps, keys = listed(video)
+        return stamps * 0, keys
+
+    monkeypatch.setattr(Video, "_listed", without_times)
+    with Video(film) as video:
+        assert video.times_s[:3].tolist() == [0.0, 0.04, 0.08] and video.rate == pytest.approx(25)
+
+
+def test_a_codec_that_is_not_built_in_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pictures_in(tmp_path / "odd.avi", [(48, 96)] * 3)
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"XQZW"))
+    with pytest.raises(UnreadableImage, match=r"odd\.avi"):
+        Video(path)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,10 @@ class ClipModel(ABC):
 
     def losses(self, batch: Clips) -> dict[str, Tensor]:
         """Cross-entropy with smoothed labels, over mixed clips where that is asked for."""
-        fix_norms(self.network(), "frozen" if self.settings.learn == "head" else self.settings.norm)
+        if self.settings.learn == "head":
+            fix_norms(self.network(), "frozen", besides="head")
+        else:
+            fix_norms(self.network(), self.settings.norm)
         clips, targets = mixed(
             self.normalised(batch.clips.float() / 255),
             F.one_hot(batch.labels, len(self.classes)).float(),
@@ -268,17 +271,18 @@ def one_answer(logits: Tensor) -> Tensor:
     return logits.mean(2) if logits.ndim == 3 else logits
 
 
-def fix_norms(network: nn.Module, how: str) -> None:
+def fix_norms(network: nn.Module, how: str, *, besides: str = "") -> None:
     """Keep the statistics of batch normalisations: of all, or of all but the first.
 
-    One in the classifier always learns: it belongs to what the videos at hand teach.
+    Those in modules whose name begins with ``besides`` learn nevertheless.
     """
     if how == "learn":
         return
     norms = [
         module
         for name, module in network.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not name.startswith("head")
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        and not (besides and name.startswith(besides))
     ]
     for norm in norms if how == "frozen" else norms[1:]:
         norm.eval()

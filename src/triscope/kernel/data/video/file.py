@@ -65,7 +65,7 @@ class Video:
     """One video file.
 
     ``times_s`` are the times of its frames from the first on; ``size`` (h, w) is that of the
-    frames after rotation; ``damaged`` counts packets that could not be decoded.
+    frames after rotation; ``damaged`` counts packets that could not be decoded or only in part.
     """
 
     def __init__(self, path: str | Path, threads: int = 1) -> None:
@@ -80,8 +80,9 @@ class Video:
         self._at = -1  # number of the frame that was decoded last
         self._last: Any = None
         context = self._stream.codec_context
+        self._first = int(context.height), int(context.width)  # before it is turned upright
         self.rotation = self._rotation()
-        h, w = int(context.height), int(context.width)
+        h, w = self._first
         self.size = (w, h) if self.rotation % 180 else (h, w)
 
     def __len__(self) -> int:
@@ -220,8 +221,11 @@ class Video:
             except self._av.error.FFmpegError:
                 self.damaged += 1
                 return
+            self.damaged += bool(packet.is_corrupt)
             try:
-                yield from packet.decode()
+                for frame in packet.decode():
+                    self.damaged += bool(frame.is_corrupt and not packet.is_corrupt)
+                    yield frame
             except self._av.error.EOFError:
                 return
             except self._av.error.FFmpegError:
@@ -235,10 +239,11 @@ class Video:
         return min(place, len(self) - 1)
 
     def _convert(self, frame: Any, short: int) -> Frame:
-        """RGB, resized, upright."""
-        h, w = scaled((frame.height, frame.width), short)
+        """RGB, resized, upright; a frame of another size than the first is brought to that one."""
+        h, w = scaled(self._first, short)
+        kind = "AREA" if short else "BILINEAR"
         converted = self._reformatter.reformat(
-            frame, width=w, height=h, format="rgb24", interpolation="AREA" if short else "BILINEAR"
+            frame, width=w, height=h, format="rgb24", interpolation=kind
         )
         array: Frame = converted.to_ndarray()
         turns = (self.rotation // 90) % 4
