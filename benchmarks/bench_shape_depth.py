@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +21,10 @@ import torch
 
 from triscope.errors import EmptyData
 from triscope.kernel.geometry.cameras import resize_K
+from triscope.kernel.results import Depth
 from triscope.shape.evaluation import depth_errors
 from triscope.shape.formats import open_scene
+from triscope.shape.refinement import refined
 from triscope.shape.scene import Scene
 from triscope.shape.stereo import stereo
 from triscope.shape.warp import planes
@@ -44,57 +48,85 @@ def resized(scene: Scene, numbers: set[int]) -> Scene:
     return scene.with_(views=tuple(views))
 
 
-def run(data: Path, name: str, every: int, between: bool) -> str:
-    """One row of the table."""
-    given: dict[str, object] = {}
-    if name in FILES:
-        given["weights"] = str(data / "weights" / "mvs" / FILES[name])
-    if name in ("rmvsnet", "aa_rmvsnet"):
-        given["between"] = between
+def variants(name: str, model: Any, views: Any) -> Iterator[tuple[str, Depth]]:
+    """What a model answers for one reference: for R-MVSNet also without and with refinement."""
+    prepared, K, poses, depths, greys = views
+    if name != "rmvsnet":
+        yield name, model.match(prepared, K, poses, depths)
+        return
+    model.settings = replace(model.settings, between=False)
+    yield "rmvsnet, planes only", model.match(prepared, K, poses, depths)
+    model.settings = replace(model.settings, between=True)
+    between = model.match(prepared, K, poses, depths)
+    yield "rmvsnet, between the planes", between
+    yield "rmvsnet, refined", refined(between, greys, K, poses, depths)
+
+
+def run(data: Path, name: str, every: int) -> list[str]:
+    """The rows of one model."""
+    given = {"weights": str(data / "weights" / "mvs" / FILES[name])} if name in FILES else {}
     model = stereo(name, given)
     scene = open_scene(data / "hololens_rgbd")
     wanted = sorted(i for i, s in scene.sources.items() if len(s) >= 3)[::every]
     used = {j for i in wanted for j in (i, *(k for k, _ in scene.sources[i][:3]))}
     scene = resized(scene, used)
-    rows, sure_rows, cpu = [], [], 0.0
+    start = time.process_time()
+    prepared = {i: model.prepare(scene.views[i].read()) for i in used}
+    features = (time.process_time() - start) / len(used)
+    found: dict[str, list[tuple[Depth, Any, float]]] = {}
     depths = planes(0.6, 6.0, 128)
     for i in wanted:
-        views = [i, *(k for k, _ in scene.sources[i][:3])]
-        start = time.process_time()
-        prepared = [model.prepare(scene.views[j].read()) for j in views]
-        depth = model.match(
-            prepared,
-            np.stack([scene.views[j].K for j in views]),
-            np.stack([scene.views[j].cam_T_world for j in views]),
+        numbers = [i, *(k for k, _ in scene.sources[i][:3])]
+        views = (
+            [prepared[j] for j in numbers],
+            np.stack([scene.views[j].K for j in numbers]),
+            np.stack([scene.views[j].cam_T_world for j in numbers]),
             depths,
+            [cv2.cvtColor(scene.views[j].read(), cv2.COLOR_RGB2GRAY) for j in numbers],
         )
-        cpu += time.process_time() - start
         truth = scene.views[i].true_depth()
         assert truth is not None
-        h, w = depth.values.shape
-        truth = cv2.resize(truth, (w, h), interpolation=cv2.INTER_NEAREST)
-        rows.append(depth_errors(depth.values, truth))
-        try:
-            sure_rows.append(depth_errors(depth.values, truth, depth.confidence > 0.5))
-        except EmptyData:
-            continue
-    mean = {k: np.mean([r.to_dict()[k] for r in rows]) for k in ("median_rel", "within_5", "known")}
-    sure = np.mean([r.within_5 for r in sure_rows]) if sure_rows else float("nan")
-    label = name + ("" if between else ", planes only")
+        start = time.process_time()
+        for label, depth in variants(name, model, views):
+            h, w = depth.values.shape
+            small = cv2.resize(truth, (w, h), interpolation=cv2.INTER_NEAREST)
+            cpu = time.process_time() - start
+            found.setdefault(label, []).append((depth, small, cpu))
+            start = time.process_time()
+    return [_row(label, rows, features) for label, rows in found.items()]
+
+
+def _row(label: str, rows: list[tuple[Depth, Any, float]], features: float) -> str:
+    """One row: all pixels, then the share within 5 % of those above a confidence."""
+    errors = [depth_errors(depth.values, truth) for depth, truth, _ in rows]
     cells = [
         label,
         str(len(rows)),
-        f"{100 * mean['median_rel']:.2f} %",
-        f"{100 * mean['within_5']:.1f} %",
-        f"{100 * sure:.1f} %",
-        f"{100 * mean['known']:.0f} %",
-        f"{cpu / len(rows):.2f}",
+        f"{100 * np.mean([e.median_rel for e in errors]):.2f} %",
+        f"{100 * np.mean([e.within_5 for e in errors]):.1f} %",
+        f"{100 * np.mean([e.known for e in errors]):.0f} %",
+        *(_sure(rows, least) for least in CONFIDENT),
+        f"{np.mean([cpu for *_, cpu in rows]):.2f} + {features:.2f}",
     ]
     return "| " + " | ".join(cells) + " |"
 
 
-TITLES = ("model", "views", "median relative error", "within 5 %", "within 5 %, confident",
-          "answered", "CPU s a view")  # fmt: skip
+def _sure(rows: list[tuple[Depth, Any, float]], least: float) -> str:
+    found, kept = [], []
+    for depth, truth, _ in rows:
+        sure = depth.confidence > least
+        kept.append(sure[truth > 0].mean())
+        try:
+            found.append(depth_errors(depth.values, truth, sure).within_5)
+        except EmptyData:
+            continue
+    return f"{100 * np.mean(found):.1f} % ({100 * np.mean(kept):.0f} %)" if found else "-"
+
+
+CONFIDENT = (0.3, 0.5, 0.8)
+TITLES = ("model", "views", "median relative error", "within 5 %", "answered",
+          *(f"confidence above {c}: within 5 % (of pixels)" for c in CONFIDENT),
+          "CPU s a view + an image")  # fmt: skip
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,7 +137,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     print("| " + " | ".join(TITLES) + " |")
-    print("|---|---|---|---|---|---|---|")
+    print("|" + "---|" * len(TITLES))
     for one in chosen.models:
-        for between in (True, False) if one == "rmvsnet" else (True,):
-            print(run(chosen.data, one, chosen.every, between), flush=True)
+        for line in run(chosen.data, one, chosen.every):
+            print(line, flush=True)

@@ -11,7 +11,18 @@ from triscope.cli._exits import DONE, FAILED
 from triscope.cli._options import json_flag, option
 from triscope.cli._output import emit, note, people
 from triscope.cli._progress import progress
-from triscope.cli._shape._shared import FOLDER, built, depth_line, model_options, ranges, unit
+from triscope.cli._shape._shared import (
+    FOLDER,
+    built,
+    comparing,
+    comparing_options,
+    depth_line,
+    model_options,
+    photo_options,
+    photos_of,
+    ranges,
+    unit,
+)
 
 SECTION = "Domains"
 KEYS = {
@@ -27,7 +38,7 @@ KEYS = {
 
 def reconstruct(**options: Any) -> int:
     """Run the stages; each goes on where it stopped."""
-    from triscope.shape import comparison, reconstruction
+    from triscope.shape import reconstruction
 
     with progress() as report:
         found = reconstruction.reconstruct(
@@ -35,7 +46,7 @@ def reconstruct(**options: Any) -> int:
             options["output"],
             built(options),
             reference=options["reference"],
-            settings=comparison.Settings(tolerance=options["tolerance"], how=options["align"]),
+            settings=comparing(options),
             sources=options["sources"],
             number_of_planes=options["planes"],
             near=options["near"] or 0.0,
@@ -46,6 +57,7 @@ def reconstruct(**options: Any) -> int:
             second=options["depth_line"],
             voxel=options["voxel"],
             fusion={n: options[n] for n in ("relative", "border") if options[n] is not None},
+            photos=photos_of(options),
             progress=report,
         )
     for line in (*found["advice"], *found.pop("problems")):
@@ -78,9 +90,7 @@ command = click.Command(
                default="reconstruction"),
         option("--reference", "FILE", "CAD part or golden scan (STL, PLY, OBJ) to compare with.",
                type=FOLDER),
-        option("--tolerance", "MM", "A place that is off by more is a finding.", default=0.2),
-        option("--align", "HOW", "placed, nearby or shape.",
-               type=click.Choice(["placed", "nearby", "shape"]), default="nearby"),
+        *comparing_options(),
         *model_options(),
         *ranges(),
         option("--longest", "N", "Shrink photos to so many pixels on the longer side.", default=0),
@@ -89,6 +99,7 @@ command = click.Command(
         option("--border", "N", "Pixels left out at jumps of depth.", type=int),
         unit("scene"),
         unit("reference", "--reference-unit"),
+        *photo_options(),
         depth_line(),
         json_flag(),
     ],

@@ -7,7 +7,7 @@ they are: then only sparse points are triangulated, for the choice of views and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,34 @@ from triscope.shape.scene import Scene, Sparse, View
 
 Floats = NDArray[np.float64]
 LEAST_SHARE = 0.5  # of the photos that must find their place
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What is known of photos without cameras: the lens, and one length for the scale."""
+
+    K: Sequence[float] | None = None  # fx, fy, cx, cy of all photos, kept as they are
+    board: tuple[int, int, float] | None = None  # inner corners (columns, rows), side in mm
+    distance: tuple[str, str, float] | None = None  # two photos and how many mm they are apart
+    features: int = 8192  # most features of a photo
+    threads: int = 1  # of COLMAP
+
+
+def of_photos(photos: str | Path, work: str | Path, known: Photos = Photos()) -> Scene:
+    """Cameras of the photos of a folder, in millimetres where a scale is given."""
+    scene = find_cameras(photos, work, K=known.K, features=known.features, threads=known.threads)
+    return scaled_as_known(scene, known)
+
+
+def scaled_as_known(scene: Scene, known: Photos) -> Scene:
+    """The scene in millimetres by the board or the distance; as it is where neither is known."""
+    if known.board:
+        columns, rows, square = known.board
+        return scaled_by_board(scene, (int(columns), int(rows)), square)
+    if known.distance:
+        one, two, length = known.distance
+        return scaled_by_cameras(scene, one, two, float(length))
+    return scene
 
 
 def find_cameras(

@@ -48,7 +48,7 @@ class Scan:
     def score(self) -> float:
         """Millimetres beyond what good scans vary, of the worst place large enough."""
         beyond = np.sign(self.deviation) * np.maximum(np.abs(self.deviation) - self.usual, 0)
-        return _worst_pair(self.whole.cells.place, beyond)
+        return worst_pair(self.whole.cells.place, beyond)
 
 
 class ShapeCheck(Check):
@@ -214,7 +214,7 @@ def plain_settings(settings: Any) -> dict[str, Any]:
     return {**config.to_dict(settings), **({"weights": ""} if hasattr(settings, "weights") else {})}
 
 
-def _worst_pair(place: NDArray[np.int64], beyond: NDArray[np.float64]) -> float:
+def worst_pair(place: NDArray[np.int64], beyond: NDArray[np.float64]) -> float:
     """The largest value that two neighbouring cells both reach: one cell alone may be noise."""
     best = 0.0
     for sign in (1.0, -1.0):

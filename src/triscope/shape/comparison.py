@@ -50,6 +50,18 @@ class Settings:
         )  # fmt: skip
 
 
+def settings_for(
+    tolerance: float, how: How = "nearby", *, cell: float | None = None, far: float | None = None
+) -> Settings:
+    """Settings for a tolerance: what is not given grows with it.
+
+    A plate of 100 mm is judged in cells of 1 mm, a facade of 10 m in cells of 50 mm.
+    """
+    side = 5 * tolerance if cell is None else cell
+    reach = 15 * tolerance if far is None else far
+    return Settings(tolerance, side, far=reach, area=0.5 * side**2, how=how)
+
+
 @dataclass(frozen=True, eq=False)
 class Cells:
     """What a scan says cell by cell: integer places (n, 3), median deviation, points, centres."""

@@ -32,15 +32,27 @@ def reconstruct(
     second: Any = None,
     voxel: float = 0.0,
     fusion: Mapping[str, Any] | None = None,
+    photos: cameras.Photos = cameras.Photos(),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Photos or a scene in; scene, depth, cloud and, with a reference, the deviation out.
 
-    Finished stages are not done again. Where the cameras are not known they are found; where
-    nothing says how deep to look, sparse points are triangulated.
+    Finished stages are not done again. Where the cameras are not known they are found, and scaled
+    as ``photos`` says; where nothing says how deep to look, sparse points are triangulated.
     """
-    out = Path(out)
-    scene = _scene(Path(source), out / "scene", near, far, unit, longest, second)
+    out, source = Path(out), Path(source)
+    place = out / "scene"
+    if (place / "pair.txt").is_file():
+        scene = open_scene(place, "interval")
+        if unit and not scene.unit:  # said only now
+            (place / "unit.txt").write_text(unit + "\n", encoding="utf-8")
+            scene = scene.with_(unit=unit)
+    else:
+        scene = _with_cameras(source, place / "work", photos, unit, second, reference is not None)
+        scene = _kept(scene, place, near, far, longest)
+    if reference is not None:
+        _must_have_unit(scene.unit)
+        stages.mesh_of(Path(reference), reference_unit)  # its faults are told before the work
     told = stages.depth(
         out / "scene", out / "depth", model, sources=sources,
         number_of_planes=number_of_planes, progress=progress,
@@ -50,9 +62,8 @@ def reconstruct(
     compared, report = None, None
     if reference is not None:
         compared = stages.compare(
-            out / "fused", reference, out / "compared", settings, unit=unit,
-            reference_unit=reference_unit,
-        )  # fmt: skip
+            out / "fused", reference, out / "compared", settings, reference_unit=reference_unit
+        )
         report = out / "compared" / "report.html"
     return {
         "output": out,
@@ -67,24 +78,38 @@ def reconstruct(
     }
 
 
-def _scene(
-    source: Path, place: Path, near: float, far: float, unit: str, longest: int, second: Any
+def _must_have_unit(unit: str) -> None:
+    if not unit:
+        raise DataError(
+            "the scale of the scene is not known, so it cannot be compared with a reference: give "
+            "--board or --distance for photos, --unit for a scene whose poses have one."
+        )
+
+
+def _with_cameras(
+    source: Path, work: Path, photos: cameras.Photos, unit: str, second: Any, compared: bool
 ) -> Scene:
-    """The scene with sources and ranges; made once, then read again."""
-    if (place / "pair.txt").is_file():
-        return open_scene(place, "interval")
+    """The scene of a folder; where it holds photos only, their cameras are found."""
     try:
         scene = open_scene(source, second)
     except DataError as error:
         if "is no scene that is known" not in str(error):
             raise
-        scene = cameras.find_cameras(source, place / "work")
+        if compared and not (photos.board or photos.distance):
+            _must_have_unit("")
+        scene = cameras.of_photos(source, work, photos)
     if unit and not scene.unit:
         scene = scene.with_(unit=unit)
+    if compared:
+        _must_have_unit(scene.unit)
+    return scene
+
+
+def _kept(scene: Scene, place: Path, near: float, far: float, longest: int) -> Scene:
+    """The scene with sources and ranges, written once and read again."""
     if longest:
         scene = scene.resized(longest)
-    scene = _chosen(scene, place, near, far)
-    write_scene(place, scene)
+    write_scene(place, _chosen(scene, place, near, far))
     return open_scene(place, "interval").with_(problems=scene.problems)
 
 

@@ -38,12 +38,64 @@ def ranges() -> list[click.Option]:
     ]
 
 
+def photo_options() -> list[click.Option]:
+    """What is known of photos without cameras."""
+    return [
+        option("--intrinsics", "FX FY CX CY", "The known camera, kept as it is.", nargs=4,
+               type=float),
+        option("--board", "COLUMNS ROWS MM", "Scale: a chessboard in view, inner corners and "
+               "side of a square.", nargs=3, type=float),
+        option("--distance", "VIEW VIEW MM", "Scale: how far two cameras are apart.",
+               nargs=3, type=(str, str, float)),
+        option("--features", "N", "Most features of a photo.", default=8192),
+        option("--threads", "N", "Threads of COLMAP.", default=2),
+    ]  # fmt: skip
+
+
+def photos_of(options: dict[str, Any]) -> Any:
+    """The options of ``photo_options`` as the library takes them."""
+    from triscope.shape.cameras import Photos
+
+    return Photos(
+        options["intrinsics"],
+        options["board"],
+        options["distance"],
+        options["features"],
+        options["threads"],
+    )
+
+
+def comparing_options() -> list[click.Option]:
+    """How a scan is compared with its reference."""
+    return [
+        option("--tolerance", "MM", "A place that is off by more is a finding.", default=0.2),
+        option("--cell", "MM", "Side of the cells that are judged; by default 5 tolerances.",
+               type=float),
+        option("--within", "MM", "What lies farther off is not of the part; by default 15 "
+               "tolerances.", type=float),
+        option("--align", "HOW", "placed: trust the cameras; nearby: fit closely; shape: find the "
+               "pose by the shape.", type=click.Choice(["placed", "nearby", "shape"]),
+               default="nearby"),
+    ]  # fmt: skip
+
+
+def comparing(options: dict[str, Any]) -> Any:
+    """The settings that the options name."""
+    from triscope.shape.comparison import settings_for
+
+    return settings_for(
+        options["tolerance"], options["align"], cell=options["cell"], far=options["within"]
+    )
+
+
 def model_options() -> list[click.Option]:
     """Which model matches, and how."""
     return [
         option("--model", "NAME", "The stereo model.", type=click.Choice(MODELS),
                default="zncc_sweep"),
         option("--weights", "FILE", "Its weights, where it has any.", default=""),
+        click.Option(["--refine"], is_flag=True, help="Refine the depth on the photos (rmvsnet); "
+                     "with mvsnet: the weights hold its refinement."),
         option("--planes", "N", "Depth planes.", default=192),
         option("--sources", "N", "Views that each view is matched with.", default=4),
     ]  # fmt: skip
@@ -53,5 +105,5 @@ def built(options: dict[str, Any]) -> Any:
     """The stereo model that the options name."""
     from triscope.shape.stereo import stereo
 
-    given = {"weights": options["weights"]} if options["weights"] else {}
+    given = {name: options[name] for name in ("weights", "refine") if options[name]}
     return stereo(options["model"], given)

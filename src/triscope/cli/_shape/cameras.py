@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from triscope.cli._exits import DONE
-from triscope.cli._options import json_flag, option
+from triscope.cli._options import json_flag
 from triscope.cli._output import emit, note, people
-from triscope.cli._shape._shared import FOLDER, output
+from triscope.cli._shape._shared import FOLDER, output, photo_options, photos_of
 
 KEYS = {
     "scene": "folder of the scene",
@@ -28,19 +28,16 @@ def find(**options: Any) -> int:
     from triscope.shape.formats import open_scene
     from triscope.shape.formats.mvsnet import write_scene
 
-    work = options["output"] / "work"
-    features, threads = options["features"], options["threads"]
+    work, photos = options["output"] / "work", photos_of(options)
     try:
         known = open_scene(options["photos"], "interval")
     except DataError:
         known = None
     if known is not None:
-        scene = cameras.triangulated(known, work, features=features, threads=threads)
+        scene = cameras.triangulated(known, work, features=photos.features, threads=photos.threads)
+        scene = cameras.scaled_as_known(scene, photos)
     else:
-        scene = cameras.find_cameras(
-            options["photos"], work, K=options["intrinsics"], features=features, threads=threads
-        )
-    scene = _scaled(scene, options)
+        scene = cameras.of_photos(options["photos"], work, photos)
     scene = views.choose_views(scene)
     write_scene(options["output"], scene)
     points = len(scene.sparse.xyz) if scene.sparse is not None else 0
@@ -62,34 +59,16 @@ def find(**options: Any) -> int:
     return DONE
 
 
-def _scaled(scene: Any, options: dict[str, Any]) -> Any:
-    from triscope.shape import cameras
-
-    if options["board"]:
-        columns, rows, square = options["board"]
-        return cameras.scaled_by_board(scene, (int(columns), int(rows)), square)
-    if options["distance"]:
-        one, two, length = options["distance"]
-        return cameras.scaled_by_cameras(scene, one, two, float(length))
-    return scene
-
-
 command = click.Command(
     "cameras",
     callback=find,
     params=[
         click.Argument(["photos"], type=FOLDER),
         output("scene"),
-        option("--intrinsics", "FX FY CX CY", "The known camera, kept as it is.", nargs=4,
-               type=float),
-        option("--board", "COLUMNS ROWS MM", "Scale: a chessboard in view, inner corners and "
-               "side of a square.", nargs=3, type=float),
-        option("--distance", "VIEW VIEW MM", "Scale: how far two cameras are apart.", nargs=3),
-        option("--features", "N", "Most features of a photo.", default=8192),
-        option("--threads", "N", "Threads of COLMAP.", default=2),
+        *photo_options(),
         json_flag(),
     ],
     help="Find the cameras of the folder PHOTOS with COLMAP; where cameras are known already (a "
     "scene), only sparse points are added.",
     no_args_is_help=True,
-)  # fmt: skip
+)

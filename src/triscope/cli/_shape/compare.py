@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from triscope.cli._exits import DONE, FAILED
-from triscope.cli._options import json_flag, option
+from triscope.cli._options import json_flag
 from triscope.cli._output import emit, people, show_table
-from triscope.cli._shape._shared import FOLDER, output, unit
+from triscope.cli._shape._shared import FOLDER, comparing, comparing_options, output, unit
 
 KEYS = {
     "compared": "folder with deviation.ply, deviation.csv, findings.json, report.html",
@@ -28,11 +28,9 @@ KEYS = {
 
 def compare(**options: Any) -> int:
     """Compare, write, show."""
-    from triscope.shape import comparison, stages
+    from triscope.shape import stages
 
-    settings = comparison.Settings(
-        tolerance=options["tolerance"], cell=options["cell"], how=options["align"]
-    )
+    settings = comparing(options)
     found = stages.compare(
         options["scan"],
         options["reference"],
@@ -78,15 +76,7 @@ command = click.Command(
         click.Argument(["scan"], type=FOLDER),
         click.Argument(["reference"], type=FOLDER),
         output("compared"),
-        option("--tolerance", "MM", "A place that is off by more is a finding.", default=0.2),
-        option("--cell", "MM", "Side of the cells that are judged.", default=1.0),
-        option(
-            "--align",
-            "HOW",
-            "placed: trust the cameras; nearby: fit closely; shape: find the pose by the shape.",
-            type=click.Choice(["placed", "nearby", "shape"]),
-            default="nearby",
-        ),
+        *comparing_options(),
         unit("scan"),
         unit("reference", "--reference-unit"),
         json_flag(),

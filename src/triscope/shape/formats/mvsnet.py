@@ -143,7 +143,7 @@ def read_scene(folder: str | Path, second: Second | None = None, planes: int = 1
         if found := camera.range(planes):
             ranges[i] = found
     pairs = folder / "pair.txt"
-    sources = _renumbered(read_pairs(pairs), numbers_of, pairs) if pairs.is_file() else {}
+    sources = renumbered(read_pairs(pairs), numbers_of, pairs) if pairs.is_file() else {}
     return Scene(tuple(views), sources, ranges, layout="mvsnet", unit=_unit(folder))
 
 
@@ -180,7 +180,8 @@ def _unit(folder: Path) -> str:
     return read_text(path, 100).strip() if path.is_file() else ""
 
 
-def _renumbered(pairs: Pairs, numbers_of: Mapping[int, int], path: Path) -> Pairs:
+def renumbered(pairs: Pairs, numbers_of: Mapping[int, int], path: Path) -> Pairs:
+    """The pairs of the file ``path`` by the places of the views; raises DataError."""
     found = {}
     for reference, sources in pairs.items():
         for number in (reference, *(i for i, _ in sources)):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -25,6 +26,7 @@ from triscope.shape.golden import Golden
 from triscope.shape.models._features import SCALE, UNetDS2GN, UniNetDS2
 from triscope.shape.models._gru import GruRegulariser
 from triscope.shape.models._warp import variance, warped
+from triscope.shape.refinement import refined
 from triscope.shape.stereo import at_scale, flatness, read_weights, standardised
 from triscope.shape.sweep import Swept, sweep
 from triscope.shape.sweep.answer import depth_between
@@ -39,6 +41,7 @@ class Settings(Golden):
     weights: str = ""  # file of weights; empty: the small ones of Triscope, else the official ones
     planes: int = 192  # depth planes of a sweep
     between: bool = True  # depth between the planes, by a parabola through three scores
+    refine: bool = False  # variational refinement of section 3.5, on the photos
     threads: int = 1  # of the compiled sweep
     precision: Literal["fp32", "bf16"] = "fp32"  # of the compiled sweep
 
@@ -129,21 +132,25 @@ class Rmvsnet(MakesShapeChecks):
         return self._network
 
     @torch.no_grad()
-    def prepare(self, image: Any) -> Float[Tensor, "32 i j"]:
-        """Features of one RGB image, uint8 (h, w, 3)."""
+    def prepare(self, image: Any) -> tuple[Float[Tensor, "32 i j"], Any]:
+        """Features of one RGB image, uint8 (h, w, 3), and its grey values where they are used."""
         unit = torch.from_numpy(standardised(image, bgr=True))
-        return self._network.features(unit[None])[0]
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if self.settings.refine else None
+        return self._network.features(unit[None])[0], grey
 
     def match(self, prepared: Sequence[Any], K: Any, cam_T_world: Any, depths: Any) -> Depth:
         """See :class:`triscope.shape.stereo.Stereo`."""
         small = at_scale(K, SCALE)
         swept = self._network.sweep(
-            torch.stack(list(prepared)), small, cam_T_world, depths, **self._options()
+            torch.stack([one for one, _ in prepared]), small, cam_T_world, depths, **self._options()
         )
         offset = swept.offset() * self.settings.between
         values = depth_between(np.asarray(depths), swept.index, offset)
         flat = flatness(swept.probability, len(depths))
-        return Depth(values, swept.probability, small[0], flat)
+        depth = Depth(values, swept.probability, small[0], flat)
+        if not self.settings.refine:
+            return depth
+        return refined(depth, [grey for _, grey in prepared], K, cam_T_world, depths)
 
     def _options(self) -> dict[str, Any]:
         half = self.settings.precision == "bf16"
