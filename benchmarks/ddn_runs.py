@@ -16,7 +16,7 @@ from triscope.kernel import catalogue, config
 from triscope.kernel.train import Plan, train
 
 HOME = ROOT / ".bench" / "ddn"
-STEPS = 3150  # 10 walks over the 1260 training images, 4 an update
+STEPS = 2520  # 8 walks over the 1260 training images, 4 an update
 SHORT = 1260  # 4 walks: for the comparisons of parts
 
 
@@ -28,6 +28,7 @@ class Run:
     recipe: str
     steps: int = STEPS
     changes: dict[str, Any] = field(default_factory=dict)
+    title: str = ""
 
     @property
     def model(self) -> str:
@@ -51,18 +52,35 @@ class Run:
 
 
 MAIN = (
-    Run("ddn", "ddn-cpu"),
-    Run("faster_rcnn", "faster_rcnn-cpu"),
-    Run("hypernet", "hypernet-cpu"),
+    Run("ddn", "ddn-cpu", title="DDN"),
+    Run("faster_rcnn", "faster_rcnn-cpu", title="Faster R-CNN on R5"),
+    Run("hypernet", "hypernet-cpu", title="HyperNet"),
 )
 LEVELS = tuple(
-    Run(f"levels_{''.join(map(str, levels))}", "ddn-cpu", SHORT, {"levels": levels})
+    Run(
+        f"levels_{''.join(map(str, levels))}",
+        "ddn-cpu",
+        SHORT,
+        {"levels": levels},
+        "DDN of " + ", ".join(f"R{level}" for level in levels),
+    )
     for levels in ((5,), (4, 5), (3, 4, 5), (2, 3, 4), (2, 3, 4, 5))
 )
 PLACEMENTS = tuple(
-    Run(f"placed_{place}", "ddn-cpu", SHORT, {"placement": place}) for place in ("after", "hyper")
+    Run(f"placed_{place}", "ddn-cpu", SHORT, {"placement": place}, f"DDN, 1×1 {place}")
+    for place in ("after", "hyper")
 )
-RUNS = {run.name: run for run in (*MAIN, *LEVELS, *PLACEMENTS)}
+# Beside Faster R-CNN with the same number of updates; the single maps have DDN's heads.
+EQUAL = (
+    LEVELS[-1],
+    Run("faster_rcnn_r4", "faster_rcnn-cpu", SHORT, {"form": "r4"}, "Faster R-CNN on R4"),
+    Run("faster_rcnn_r5", "faster_rcnn-cpu", SHORT, title="Faster R-CNN on R5"),
+)
+HEADS = (
+    LEVELS[-1],
+    Run("head_average", "ddn-cpu", SHORT, {"head": "average"}, "DDN, averaged bins"),
+)
+RUNS = {run.name: run for run in (*MAIN, *LEVELS, *PLACEMENTS, *EQUAL, *HEADS)}
 
 
 def trained(run: Run) -> Any:
@@ -84,6 +102,21 @@ def trained(run: Run) -> Any:
         (run.folder / "spent.json").write_text(json.dumps(spent))
     model.restore(load_file(weights))
     return model
+
+
+def exported(run: Run) -> Path:
+    """The folder of the check of a trained run, exported now or before."""
+    from triscope.kernel.fitting import Fitting
+    from triscope.kernel.fitting import run as fit
+    from triscope.kernel.portions import portions_of
+
+    folder = run.folder / "check"
+    if not folder.is_dir():
+        model = trained(run)
+        model.begin, model.phases = (lambda data: None), list  # it is trained already
+        portions = portions_of(triscope.data(DATA / "neu_det"), 0, 0, labelled=True)
+        fit(Fitting(run.model, model, portions)).save(folder)
+    return folder
 
 
 def _told(run: Run, steps: int) -> Any:

@@ -35,15 +35,17 @@ class Section:
     notes: Sequence[str] = field(default=())
 
 
-def write(section: Section, page: Path = PAGE) -> str:
+def write(
+    section: Section, page: Path = PAGE, *, title: str = TITLE, first: Sequence[str] = ORDER
+) -> str:
     """Put the section in its place on the page; answers the section's text."""
     text = render(section)
     found = _sections(page.read_text(encoding="utf-8")) if page.is_file() else {}
     found[section.name] = text
-    order = [*ORDER, *sorted(set(found) - set(ORDER))]
+    order = [*first, *sorted(set(found) - set(first))]
     body = "\n".join(found[name] for name in order if name in found)
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(f"{TITLE}\n{body}", encoding="utf-8")
+    page.write_text(f"{title}\n{body}", encoding="utf-8")
     return text
 
 

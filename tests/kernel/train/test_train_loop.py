@@ -150,6 +150,25 @@ def test_frozen_parts_stay_and_buffers_follow() -> None:
     assert not model.network().training
 
 
+def test_the_running_mean_takes_the_statistics_of_batch_norms_with_it() -> None:
+    """What is kept answers as a network that saw, in every buffer too, the mean of all steps."""
+    plan = Plan(steps=5, learning_rate=0.05, ema=0.6, accelerator="cpu")
+    model, batches = Toy(), list(points(20).split(5))
+    names = ("body.1.running_mean", "body.1.running_var", "body.1.weight")
+    mean = {name: value for name, value in learned(model).items() if name in names}
+
+    def follow(step: int, steps: int, losses: Mapping[str, float]) -> None:
+        for name, value in learned(model).items():
+            if name in names:
+                mean[name] = 0.6 * mean[name] + 0.4 * value
+
+    train(model, batches, plan, progress=follow)
+    kept = learned(model)
+    for name in names:
+        assert torch.allclose(kept[name], mean[name], atol=1e-6), name
+    assert int(kept["body.1.num_batches_tracked"]) == 5  # a counter has no mean
+
+
 def test_a_loss_that_is_not_finite_stops_with_its_parts() -> None:
     with pytest.raises(TrainingError) as caught:
         train(Bad(), shuffled(), Plan(steps=9, learning_rate=0.01, accelerator="cpu"))

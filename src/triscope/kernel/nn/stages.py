@@ -53,6 +53,8 @@ class Stages(nn.Module):
     ) -> list[Float[Tensor, "b _ _ _"]]:
         """Images in [0, 1] -> the maps of the first ``upto`` stages, finest first."""
         x = (images - self.mean) / self.std
+        if self.training:  # as the weights of what is trained lie
+            x = x.contiguous(memory_format=torch.channels_last)
         maps = []
         for part in list(self.parts)[:upto]:
             x = part(x)

@@ -12,27 +12,29 @@ from torch import Tensor, nn
 
 
 class Mean:
-    """Running mean of the learned weights: ``mean = decay * mean + (1 - decay) * weights``.
+    """Running mean of a network: ``mean = decay * mean + (1 - decay) * network``.
 
-    Buffers (statistics of batch normalisation) are taken over as they are.
+    Of the learned weights and of the buffers that are numbers with a fraction: the statistics of
+    batch normalisation then belong to the mean of the weights, and not to the last ones. Counters
+    stay with the network.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.values = {name: p.detach().clone() for name, p in _learned(network)}
+        self.values = {name: value.detach().clone() for name, value in _followed(network)}
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take in the weights after one step."""
-        for name, parameter in _learned(network):
-            self.values[name].lerp_(parameter, 1 - self.decay)
+        """Take in the network after one step."""
+        for name, value in _followed(network):
+            self.values[name].lerp_(value, 1 - self.decay)
 
     @torch.no_grad()
     def exchange(self, network: nn.Module) -> None:
-        """Put the mean into the network and keep the network's weights here."""
-        for name, parameter in _learned(network):
-            kept = parameter.detach().clone()
-            parameter.copy_(self.values[name])
+        """Put the mean into the network and keep what the network had here."""
+        for name, value in _followed(network):
+            kept = value.detach().clone()
+            value.copy_(self.values[name])
             self.values[name] = kept
 
     @contextmanager
@@ -66,5 +68,6 @@ class Best:
         return {"score": self.score, "misses": self.misses, "weights": self.weights}
 
 
-def _learned(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    return [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+def _followed(network: nn.Module) -> list[tuple[str, Tensor]]:
+    learned = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    return learned + [(name, b) for name, b in network.named_buffers() if b.is_floating_point()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ WEIGHTS: _boxes.Weights = (10.0, 10.0, 5.0, 5.0)
 SAMPLES = 2  # points a side in each bin of RoI align
 CANONICAL = 224.0  # side of a region that belongs to the level of stride 16 (arXiv:1612.03144)
 Maps = Sequence[Float[Tensor, "b c _ _"]]
+HeadKind = Literal["average", "dense"]
 Answer = tuple[Float[Tensor, "k _"], Float[Tensor, "k _"]]
 
 
@@ -89,17 +91,32 @@ class DenseHead(nn.Module):
         return self.score(x), self.box(x)
 
 
-class HyperHead(nn.Module):
-    """A 3x3 convolution to 63 channels before the hidden layers (HyperNet, arXiv:1604.00600)."""
+class CompressedHead(nn.Module):
+    """A convolution to fewer channels before the hidden layers: on the map, once for all regions.
 
-    def __init__(self, channels: int, classes: int, *, hidden: int = 1024) -> None:
+    3x3 to 63 channels in HyperNet (arXiv:1604.00600).
+    """
+
+    def __init__(
+        self, channels: int, classes: int, *, width: int, kernel: int, hidden: int = 1024
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, 63, 3, padding=1)
-        self.dense = DenseHead(63, classes, levels=1, hidden=hidden)
+        self.conv = nn.Conv2d(channels, width, kernel, padding=(kernel - 1) // 2)
+        self.dense = DenseHead(width, classes, levels=1, hidden=hidden)
 
     def forward(self, maps: Maps, regions: Float[Tensor, "k 5"], size: tuple[int, int]) -> Answer:
-        # The convolution runs on the map, once for all regions.
         return self.dense([F.relu(self.conv(maps[0]))], regions, size)
+
+
+def head_of(kind: HeadKind, channels: int, classes: int) -> nn.Module:
+    """The heads of a single map.
+
+    ``dense`` knows where in a region something lies, which an average has to guess: 64 channels and
+    512 units, for few updates and small backbones, at little cost a region.
+    """
+    if kind == "average":
+        return AverageHead(channels, classes)
+    return CompressedHead(channels, classes, width=64, kernel=1, hidden=512)
 
 
 def start(score: nn.Linear, box: nn.Linear) -> None:

@@ -14,7 +14,7 @@ from triscope.kernel.config import require
 from triscope.kernel.nn.stages import Stages
 from triscope.surface.models import _two_stage
 from triscope.surface.models._necks import MultilevelFusion
-from triscope.surface.models._roi import AverageHead
+from triscope.surface.models._roi import HeadKind, head_of
 from triscope.surface.models._rpn import RegionProposals
 
 
@@ -26,6 +26,7 @@ class Settings(_two_stage.Settings):
     hidden: int = 512  # channels of the region proposals
     levels: tuple[int, ...] = (2, 3, 4, 5)  # stages that are fused
     placement: Literal["before", "after", "hyper"] = "before"  # of the 1x1 convolution
+    head: HeadKind = "average"  # as published; dense: hidden layers on all 7x7 bins
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
@@ -61,7 +62,7 @@ class Ddn(_two_stage.Detector):
             rpn=RegionProposals(
                 neck.out, sizes=[settings.anchors], ratios=_two_stage.RATIOS, hidden=settings.hidden
             ),
-            head=AverageHead(neck.out, classes),
+            head=head_of(settings.head, neck.out, classes),
             classes=classes,
             proposing=settings.proposing,
             detecting=settings.detecting,

@@ -15,7 +15,7 @@ from triscope.kernel.catalogue import model
 from triscope.kernel.nn.stages import Stages
 from triscope.surface.models import _two_stage
 from triscope.surface.models._necks import Pyramid, Single
-from triscope.surface.models._roi import AverageHead, DenseHead, StageHead
+from triscope.surface.models._roi import DenseHead, HeadKind, StageHead, head_of
 from triscope.surface.models._rpn import RegionProposals
 
 WIDTH = 256  # channels of the pyramid
@@ -25,7 +25,9 @@ WIDTH = 256  # channels of the pyramid
 class Settings(_two_stage.Settings):
     """What Faster R-CNN is told; the defaults are those that DDN was compared with."""
 
-    form: Literal["c4", "r5", "fpn"] = "c4"  # R4 and the last stage a region; R5 alone; a pyramid
+    # c4: R4, and the last stage a region; r4, r5: that map alone; fpn: a pyramid
+    form: Literal["c4", "r4", "r5", "fpn"] = "c4"
+    head: HeadKind = "average"  # of r4 and r5; dense: hidden layers on all 7x7 bins
     hidden: int = 512  # channels of the region proposals; the pyramid has its own
 
 
@@ -47,8 +49,13 @@ def _c4(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:
     return _single(settings, body, classes, Single(body.channels, level=4), head, upto=3)
 
 
+def _r4(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:
+    head = head_of(settings.head, body.channels[2], classes)
+    return _single(settings, body, classes, Single(body.channels, level=4), head, upto=3)
+
+
 def _r5(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:
-    head = AverageHead(body.channels[3], classes)
+    head = head_of(settings.head, body.channels[3], classes)
     return _single(settings, body, classes, Single(body.channels, level=5), head, upto=4)
 
 
@@ -87,4 +94,4 @@ def _fpn(settings: Settings, body: Stages, classes: int) -> _two_stage.TwoStage:
     )
 
 
-FORMS = {"c4": _c4, "r5": _r5, "fpn": _fpn}
+FORMS = {"c4": _c4, "r4": _r4, "r5": _r5, "fpn": _fpn}

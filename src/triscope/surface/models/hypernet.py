@@ -12,7 +12,7 @@ from triscope.kernel.config import require
 from triscope.kernel.nn.stages import Stages
 from triscope.surface.models import _two_stage
 from triscope.surface.models._necks import Hyper
-from triscope.surface.models._roi import HyperHead
+from triscope.surface.models._roi import CompressedHead
 from triscope.surface.models._rpn import RegionProposals
 
 
@@ -47,7 +47,7 @@ class HyperNet(_two_stage.Detector):
             rpn=RegionProposals(
                 neck.out, sizes=[settings.anchors], ratios=_two_stage.RATIOS, hidden=settings.hidden
             ),
-            head=HyperHead(neck.out, classes),
+            head=CompressedHead(neck.out, classes, width=63, kernel=3),
             classes=classes,
             proposing=settings.proposing,
             detecting=settings.detecting,
