@@ -14,6 +14,8 @@ import triscope
 from outside import real_data
 from triscope.errors import BadSettings, DataError, EmptyData
 from triscope.kernel.results import Depth
+from triscope.kernel.runtime.card import Card
+from triscope.kernel.runtime.seen import Seen
 from triscope.shape import comparison, fusion, golden, stages, views
 from triscope.shape.alignment import align, rigid
 from triscope.shape.comparison import Settings, connected, in_mm
@@ -410,3 +412,40 @@ def test_fountain_photos_of_known_cameras_make_a_scene(tmp_path: Path) -> None:
     )
     assert len(scene.views) == 11 and scene.unit == "m"
     assert open_scene(tmp_path / "scene", "interval").views[0].size == (128, 192)
+
+
+def test_a_check_answers_its_golden_views_when_it_is_opened(tmp_path: Path) -> None:
+    from triscope.errors import CheckDamaged
+    from triscope.kernel.runtime.golden import read_golden
+    from triscope.shape import proof
+    from triscope.shape.check import Fitted, ShapeCheck
+
+    model = stereo("zncc_sweep", {"window": 5})
+    card = Card(model="zncc_sweep", answers="Depth", settings={"window": 5}, size=(0, 0))
+    check = ShapeCheck(card, {}, Seen())
+    check.reference = golden.Reference(block(), *(np.zeros((0, 3), np.int64), *[np.zeros(0)] * 3))
+    check.origin = Fitted(model, check.reference)
+    check.save(tmp_path / "check")
+    opened = triscope.open(tmp_path / "check")
+    inputs, outputs = read_golden(tmp_path / "check")
+    assert inputs["depth"]["images"].shape == (3, 64, 80, 3)
+    assert outputs["depth"]["confidence"].shape == (4,) and outputs["depth"]["confidence"].min() > 0
+    assert opened.card.tolerance == proof.TOLERANCE
+    other = Card(model="zncc_sweep", answers="Depth", settings={"window": 15}, size=(0, 0))
+    wrong = ShapeCheck(other, {}, Seen())
+    wrong.reference, wrong.origin = check.reference, Fitted(model, check.reference)
+    wrong.save(tmp_path / "wrong")
+    with pytest.raises(CheckDamaged, match="answers its golden input with a difference"):
+        triscope.open(tmp_path / "wrong")
+
+
+def test_a_learned_model_without_torch_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from triscope.errors import MissingExtra
+    from triscope.kernel import catalogue
+
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(catalogue, "load", absent)
+    with pytest.raises(MissingExtra, match="rmvsnet computes its features with PyTorch, also when"):
+        stereo("rmvsnet")

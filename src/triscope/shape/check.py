@@ -22,13 +22,15 @@ from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.results import Skipped, Verdict
 from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.check import Check, Prepared, Reading
-from triscope.kernel.runtime.golden import GOLDEN
+from triscope.kernel.runtime.engine import Engine
+from triscope.kernel.runtime.golden import write_golden
 from triscope.kernel.runtime.seen import Seen
-from triscope.shape import comparison, golden
+from triscope.shape import comparison, golden, proof
 from triscope.shape.comparison import Comparison
 from triscope.shape.distance import Distance
 from triscope.shape.formats import open_scene
 from triscope.shape.golden import Reference
+from triscope.shape.proof import StereoEngine
 from triscope.shape.reporting import write_deviation
 from triscope.shape.stereo import Stereo, settings_of, stereo
 
@@ -66,6 +68,14 @@ class ShapeCheck(Check):
     def settings(self) -> Any:
         """The settings of the model, from the card."""
         return settings_of(self.card.model, self.card.settings)
+
+    def proofs(self) -> dict[str, Engine]:
+        """The stereo model, which answers the golden views when the folder is opened.
+
+        Raises MissingExtra for a learned model where PyTorch is not installed: its features are
+        computed by it. ``zncc_sweep`` needs none.
+        """
+        return {proof.NAME: StereoEngine(self._model())}
 
     def captures(self, source: Any) -> Dataset:
         """The scans behind a folder."""
@@ -152,7 +162,7 @@ class Fitted:
         self.model, self.reference = model, reference
 
     def write(self, folder: Path, check: Check) -> Card:
-        """Reference, weights, and an empty golden answer: there is no graph to prove."""
+        """Reference, weights, and the golden answer of the model itself: there is no graph."""
         self.reference.save(folder)
         network = getattr(self.model, "network", None)
         if network is not None:
@@ -160,9 +170,8 @@ class Fitted:
 
             tensors = {k: v.contiguous() for k, v in network().state_dict().items()}
             save_file(tensors, str(folder / WEIGHTS))
-        with (folder / GOLDEN).open("wb") as file:
-            np.savez(file, allow_pickle=False)
-        return check.card.with_(graphs=())
+        write_golden(folder, {proof.NAME: StereoEngine(self.model)}, {proof.NAME: proof.example()})
+        return check.card.with_(graphs=(), tolerance=proof.TOLERANCE)
 
 
 class MakesShapeChecks:

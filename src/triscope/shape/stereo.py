@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from triscope.errors import WeightsMissing
+from triscope.errors import WeightsMissing, needs_extra
 from triscope.kernel import catalogue, config, weights
 from triscope.kernel.geometry.cameras import resize_K
 from triscope.kernel.results import Depth
@@ -44,7 +44,13 @@ def settings_of(name: str, values: Mapping[str, Any]) -> Any:
 
 def stereo(name: str, settings: Any = None) -> Stereo:
     """The stereo model of that name; ``settings`` is its Settings or a mapping of some values."""
-    cls = catalogue.load(name)
+    try:
+        cls = catalogue.load(name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "jaxtyping", "safetensors"):
+            raise
+        what = f"{name} computes its features with PyTorch, also when it inspects; it"
+        raise needs_extra(what, "train", error.name) from error
     if settings is None or isinstance(settings, Mapping):
         settings = config.build(catalogue.settings_class(name), settings or {})
     model: Stereo = cls(settings)

@@ -128,6 +128,10 @@ class Check(ABC):
     def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
         """What the outputs of the graph for one capture say; the rows are those of ``prepared``."""
 
+    def proofs(self) -> dict[str, Engine]:
+        """What beside the graphs must answer the golden input when the folder is opened."""
+        return {}
+
     def examiner(self) -> Examiner | None:
         """What ``evaluate`` measures beside scores and maps; None where that is all."""
         return None

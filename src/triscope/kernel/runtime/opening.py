@@ -13,15 +13,16 @@ from triscope.kernel.runtime.folder import HISTORY, alone, aside_of, finish_swap
 from triscope.kernel.runtime.golden import verify_golden
 from triscope.kernel.runtime.seen import read_seen
 
-# One reader a kind of answer; each module is imported when a check asks for it.
+# One reader a kind of answer; each module is imported when a check asks for it. A domain adds its
+# own in a file readers.py, so that the kernel names no domain.
 READERS = {
     "Heatmap": "triscope.kernel.runtime.heatmap:HeatmapCheck",
     "Boxes": "triscope.kernel.runtime.boxes:BoxesCheck",
     "Label": "triscope.kernel.runtime.label:LabelCheck",
     "Masks": "triscope.kernel.runtime.masks:MasksCheck",
     "Moments": "triscope.kernel.runtime.moments:MomentsCheck",
-    "Depth": "triscope.shape.check:ShapeCheck",
 }
+PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def open(folder: str | Path, *, threads: int | None = None) -> Check:
@@ -55,8 +56,9 @@ def _opened(folder: Path, threads: int | None) -> Check:
     card = read_card(folder)
     verify_files(card, folder)
     engines = open_engines(folder, card, threads)
-    verify_golden(folder, engines, card.tolerance)
-    return check_class(card.answers)(card, engines, read_seen(folder), folder)
+    check = check_class(card.answers)(card, engines, read_seen(folder), folder)
+    verify_golden(folder, {**engines, **check.proofs()}, card.tolerance)
+    return check
 
 
 def open_engines(folder: Path, card: Card, threads: int | None = None) -> dict[str, Engine]:
@@ -67,13 +69,22 @@ def open_engines(folder: Path, card: Card, threads: int | None = None) -> dict[s
     }
 
 
+def readers() -> dict[str, str]:
+    """The readers of the kernel and of every domain that has a file ``readers.py``."""
+    found = dict(READERS)
+    for path in sorted(PACKAGE.glob("*/readers.py")):
+        found |= import_module(f"{PACKAGE.name}.{path.parent.name}.readers").READERS
+    return found
+
+
 def check_class(answers: str) -> type[Check]:
     """The reader of one kind of answer."""
-    if answers not in READERS:
+    known = readers()
+    if answers not in known:
         raise CheckTooNew(
-            f"this check answers {answers!r}; this Triscope reads {', '.join(READERS)}. "
+            f"this check answers {answers!r}; this Triscope reads {', '.join(known)}. "
             "Update with: pip install --upgrade triscope"
         )
-    module, _, name = READERS[answers].partition(":")
+    module, _, name = known[answers].partition(":")
     found: type[Check] = getattr(import_module(module), name)
     return found
