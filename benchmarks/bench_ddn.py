@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 import triscope
 from benchmarks import page
-from benchmarks.data import DATA
+from benchmarks.data import DATA, ROOT
 from benchmarks.ddn_runs import (
     EQUAL,
     HEADS,
@@ -32,7 +33,7 @@ from benchmarks.ddn_runs import (
     trained,
 )
 from benchmarks.known_page import write
-from triscope.kernel.data import Dataset
+from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.geometry.boxes import iou
 from triscope.kernel.metrics.detection import Detections
 from triscope.surface.labelled import UNCHANGED, Batches, Item
@@ -44,7 +45,9 @@ TITLES = {
     "levels": "Which levels to fuse",
     "placements": "Where the 1×1 convolution stands",
 }
-OVERLAPS = (0.5, 0.6, 0.7, 0.8, 0.9)
+PROPOSED = (50, 100, 300, 500)
+OVERLAPS = (0.5, 0.6, 0.7, 0.8)
+STEP = 3  # of the test images one is taken for the recall of proposals
 
 
 def main() -> None:
@@ -67,7 +70,7 @@ def precision() -> page.Section:
     rows, scores = [], {}
     for run in _done((*MAIN, *EQUAL)):
         model = trained(run)
-        found, milliseconds = scored(model)
+        found, milliseconds = score_of(run, model)
         scores[run.name] = 100 * found["map_50"]
         each = [f"{100 * row['ap_50']:.1f}" for row in found["classes"]]
         parameters = sum(p.numel() for p in model.net.parameters()) / 1e6
@@ -120,7 +123,7 @@ def few_proposals() -> page.Section:
         whole = None
         for count in reversed(COUNTS):
             model.detector.proposing = replace(model.detector.proposing, after=count)
-            found, milliseconds = scored(model)
+            found, milliseconds = score_of(RUNS["ddn"], model)
             whole = whole or found["map_50"]
             share = 100 * found["map_50"] / whole
             rows.append(
@@ -138,26 +141,42 @@ def few_proposals() -> page.Section:
 
 def recall() -> page.Section:
     """Share of the true boxes that some proposal overlaps."""
-    ways: dict[str, list[NDArray[np.float64]]] = {}
-    data = triscope.data(DATA / "neu_det").split("test")
+    whole = triscope.data(DATA / "neu_det").split("test")
+    data = replace(whole, samples=_by_list(whole)[::STEP])
     truths = [np.array([box.box for box in sample.boxes]) for sample in data]
+    ways: dict[str, list[NDArray[np.float64]]] = {}
     for run in _done((RUNS["ddn"], *EQUAL)):
         ways[f"RPN of {run.title}, {run.steps} updates"] = list(proposed(trained(run), data))
     if ways:
-        ways["sliding window"] = [_windows((200, 200), max(COUNTS))] * len(data)
-    rows = []
-    for name, boxes in ways.items():
-        by_count = [f"{100 * _recalled(truths, boxes, n, 0.5):.1f}" for n in COUNTS]
-        by_overlap = [f"{100 * _recalled(truths, boxes, 100, v):.1f}" for v in OVERLAPS[1:]]
-        rows.append((name, *by_count, *by_overlap))
+        ways["sliding window"] = [_windows((200, 200), max(PROPOSED))] * len(data)
+    for way, title in (("search", "Selective Search, fast"), ("edges", "Edge Boxes")):
+        path = ROOT / ".bench" / "proposals" / f"{way}.npz"
+        if path.is_file():
+            with np.load(path) as found:
+                ways[title] = [found[Path(sample.name).stem] for sample in data]
+    pairs = [(overlap, count) for overlap in OVERLAPS for count in PROPOSED]
+    rows = [
+        (name, *(f"{100 * _recalled(truths, boxes, n, v):.1f}" for v, n in pairs))
+        for name, boxes in ways.items()
+    ]
     return page.Section(
         "recall",
         "Recall of proposals, in percent",
-        "First by the number of proposals at IoU 0.5, then by IoU with 100 proposals.",
-        ("", *(f"{n} boxes" for n in COUNTS), *(f"IoU {v}" for v in OVERLAPS[1:])),
+        f"Every third test image ({len(data)}). IoU with the true box, and number of proposals. "
+        "Edge Boxes works on the gradient of the image, since its trained edges are a file that "
+        "was not at hand. Both by OpenCV's contributed modules, in an environment of their own: "
+        "`python -m benchmarks.side_proposals search .bench/proposals/search.npz`.",
+        ("", *(f"{overlap}: {count}" for overlap, count in pairs)),
         rows,
         COMMAND,
     )
+
+
+def _by_list(data: Dataset) -> tuple[Sample, ...]:
+    """The samples in the order of ``test.txt``."""
+    names = (DATA / "neu_det" / "test.txt").read_text().split()
+    own = {Path(sample.name).stem: sample for sample in data}
+    return tuple(own[name] for name in names)
 
 
 def parts(name: str, runs: tuple[Run, ...]) -> page.Section:
@@ -165,7 +184,7 @@ def parts(name: str, runs: tuple[Run, ...]) -> page.Section:
     rows = []
     for run in _done(runs):
         model = trained(run)
-        found, _ = scored(model)
+        found, _ = score_of(run, model)
         neck = sum(p.numel() for p in model.detector.neck.parameters()) / 1e6
         head = sum(p.numel() for p in model.detector.head.parameters()) / 1e6
         precise = f"{100 * found['map_50']:.1f}"
@@ -178,6 +197,15 @@ def parts(name: str, runs: tuple[Run, ...]) -> page.Section:
         rows,
         COMMAND,
     )
+
+
+def score_of(run: Run, model: Any) -> tuple[dict[str, Any], float]:
+    """What ``scored`` answers, kept beside the weights for each number of proposals."""
+    path = run.folder / f"scored_{model.detector.proposing.after}.json"
+    if not path.is_file():
+        path.write_text(json.dumps(scored(model)))
+    found, milliseconds = json.loads(path.read_text())
+    return found, milliseconds
 
 
 @torch.inference_mode()
@@ -202,7 +230,7 @@ def scored(model: Any) -> tuple[dict[str, Any], float]:
 def proposed(model: Any, data: Dataset) -> Iterator[NDArray[np.float64]]:
     """Proposals (n, 4) of each image in its pixels, the best first."""
     net = model.detector.eval()
-    net.proposing = replace(net.proposing, after=max(COUNTS))
+    net.proposing = replace(net.proposing, after=max(PROPOSED))
     for item in _inputs(model, data):
         boxes, scores = net.proposals(torch.from_numpy(item.image)[None])
         kept = boxes[0][scores[0] >= 0].double().numpy()

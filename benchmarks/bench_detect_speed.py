@@ -54,7 +54,7 @@ def section(runs: dict[str, list[Run]]) -> page.Section:
     return page.Section(
         "detect_speed",
         "Speed of the exported detector",
-        "MobileNetV2, 320 × 320, 100 proposals, 12 anchors a place, 7 classes, one thread; 60 test "
+        "MobileNetV2, 320 × 320, 100 proposals, 12 anchors a place, 7 classes, one thread; 40 test "
         "images of `neu_det` from the file to boxes in pixels of the image, median of 3 "
         "alternating runs. torchvision's networks have random weights: their precision is not "
         "compared here (`faster_rcnn` with the form `fpn` is the same network, weight for weight).",

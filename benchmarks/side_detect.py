@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.data import DATA
 from benchmarks.measure import peak_mb, timed
 
-IMAGES = 60
+IMAGES = 40
 SIZE, PROPOSALS, CLASSES = 320, 100, 7
 THREADS = int(os.environ.get("TRISCOPE_THREADS", "1"))
 

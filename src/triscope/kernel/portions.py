@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from triscope.errors import BadSettings, DataError, EmptyData
@@ -60,10 +60,11 @@ def portions_of(
             "calibrating one more. Give more images, or fit with calibrate=0 to go without "
             "thresholds."
         )
+    usable, notes = _apart(usable)
     train, held = hold_out(usable, share, seed, data.root)
-    notes: tuple[str, ...] = ()
     if labelled:
-        train, held, notes = _all_taught(train, held)
+        train, held, more = _all_taught(train, held)
+        notes += more
     return Portions(data, train, Dataset(held, data.root, data.layout, data.classes), notes=notes)
 
 
@@ -105,6 +106,18 @@ def _must_not_be_mixed(samples: Iterable[Sample], data: Dataset) -> None:
 
 def _of_own(data: Dataset, labelled: bool) -> Dataset:
     return data if labelled else data.where(_may_be_good)
+
+
+def _apart(usable: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """Images that are all of one group, each by itself: there is no other group to hold out."""
+    groups = {sample.group for sample in usable}
+    if len(groups) != 1 or None in groups:
+        return usable, ()
+    note = (
+        f"all {len(usable)} images to learn from are of the group {groups.pop()}: what is held out "
+        "is of it too, so that thresholds promise nothing about others"
+    )
+    return tuple(replace(sample, group=None) for sample in usable), (note,)
 
 
 def _all_taught(

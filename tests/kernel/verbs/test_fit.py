@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,14 @@ def test_one_good_image_is_too_few_to_calibrate(tmp_path: Path) -> None:
     assert check.inspect(part(3)).verdict.outcome == "review"
     with pytest.raises(EmptyData, match="kept no images to calibrate with"):
         check.calibrate()
+
+
+def test_images_of_one_group_are_divided_and_that_is_told(tmp_path: Path) -> None:
+    data = triscope.data(mvtec(tmp_path / "parts", good=10, test=0))
+    board = replace(data, samples=tuple(replace(s, group="board 7") for s in data))
+    check = triscope.fit("toy_watcher", board)
+    assert check.card.data["train"] == 8 and check.card.data["calibrate"] == 2
+    assert check.problems[0].startswith("all 10 images to learn from are of the group board 7")
 
 
 def test_broken_images_are_counted_and_the_rest_is_learned(tmp_path: Path) -> None:
