@@ -47,16 +47,20 @@ TITLES = {
 }
 PROPOSED = (50, 100, 300, 500)
 OVERLAPS = (0.5, 0.6, 0.7, 0.8)
+SURE = 0.5  # score from which the gallery draws a box
 STEP = 3  # of the test images one is taken for the recall of proposals
 
 
 def main() -> None:
-    """``train NAME...`` or ``report``."""
+    """``train NAME...``, ``report`` or ``failures NAME``."""
     torch.set_num_threads(1)
     verb, *names = sys.argv[1:] or ["report"]
     if verb == "train":
         for name in names or RUNS:
             trained(RUNS[name])
+        return
+    if verb == "failures":
+        failures(RUNS[names[0] if names else "ddn"])
         return
     sections = [precision(), few_proposals(), recall(), parts("heads", HEADS)]
     sections += [parts("levels", LEVELS), parts("placements", (LEVELS[-1], *PLACEMENTS))]
@@ -265,6 +269,59 @@ def _windows(hw: tuple[int, int], count: int) -> NDArray[np.float64]:
                     boxes.append([x, y, x + box[0], y + box[1]])
     order = np.random.default_rng(0).permutation(len(boxes))
     return np.array(boxes)[order][:count]
+
+
+def failures(run: Run, rows: int = 4, columns: int = 6) -> None:
+    """A picture of the worst test images: truth in green, what was found in red.
+
+    It stays in .bench: the images may not be given away.
+    """
+    import cv2
+
+    model = trained(run)
+    drawn = []
+    with torch.inference_mode():
+        for item in _inputs(model, triscope.data(DATA / "neu_det").split("test")):
+            boxes, labels, scores, _ = model.graph()(torch.from_numpy(item.image)[None])
+            sure = scores > SURE
+            named = [
+                (model.classes[i], box)
+                for i, box in zip(labels[sure], boxes[sure].numpy(), strict=True)
+            ]
+            missed = _missed(item, named)
+            drawn.append((missed, _picture(item, named)))
+    drawn.sort(key=lambda pair: -pair[0])
+    tiles = [picture for _, picture in drawn[: rows * columns]]
+    sheet = np.vstack([np.hstack(tiles[i * columns : (i + 1) * columns]) for i in range(rows)])
+    cv2.imwrite(str(run.folder / "failures.png"), sheet)
+    print(f"{run.folder.name}/failures.png: the {rows * columns} worst of {len(drawn)}")
+
+
+def _missed(item: Item, named: list[tuple[str, Any]]) -> int:
+    """True boxes without one of their class over them, and boxes over nothing of theirs."""
+    truths = [(box.label, at) for box, at in zip(item.sample.boxes, item.boxes(), strict=True)]
+
+    def alone(ones: list[Any], others: list[Any]) -> int:
+        met = [
+            any(n == m and iou(a[None], b[None])[0, 0] >= 0.5 for m, b in others) for n, a in ones
+        ]
+        return len(met) - sum(met)
+
+    return alone(truths, named) + alone(named, truths)
+
+
+def _picture(item: Item, named: list[tuple[str, Any]]) -> NDArray[np.uint8]:
+    import cv2
+
+    picture = np.ascontiguousarray((255 * item.image.transpose(1, 2, 0)).astype(np.uint8))
+    marks = [("", box, (0, 200, 0)) for box in item.boxes()]
+    for name, box, colour in [*marks, *((n, b, (0, 0, 255)) for n, b in named)]:
+        x0, y0, x1, y1 = (round(float(v)) for v in box)
+        cv2.rectangle(picture, (x0, y0), (x1, y1), colour, 2)
+        cv2.putText(picture, name, (x0 + 3, y0 + 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, 1)
+    title = Path(item.sample.name).stem
+    cv2.putText(picture, title, (4, 314), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
+    return picture
 
 
 def _done(runs: tuple[Run, ...]) -> list[Run]:
