@@ -22,7 +22,7 @@ from triscope.shape.comparison import Settings, connected, in_mm
 from triscope.shape.distance import Distance, closest
 from triscope.shape.formats import open_scene
 from triscope.shape.isosurface import isosurface
-from triscope.shape.matching import REASONS, reasons
+from triscope.shape.matching import REASONS, advice, reasons, shares
 from triscope.shape.scene import Scene
 from triscope.shape.stereo import stereo
 from triscope.shape.surface import Cloud, Mesh
@@ -449,3 +449,30 @@ def test_a_learned_model_without_torch_says_what_it_needs(monkeypatch: pytest.Mo
     monkeypatch.setattr(catalogue, "load", absent)
     with pytest.raises(MissingExtra, match="rmvsnet computes its features with PyTorch, also when"):
         stereo("rmvsnet")
+
+
+def test_a_reference_with_holes_is_compared_and_said_so() -> None:
+    whole = block()
+    holed = Distance(Mesh(whole.vertices, whole.faces[1:]))  # a triangle of the lower face is lost
+    found = comparison.compare(dented_cloud(0.5), holed, Settings(tolerance=0.2))
+    assert "the reference is not closed (3 edges belong to one face only)" in found.problems[0]
+    assert [f.label for f in found.findings] == ["lowered"]
+    assert not comparison.compare(dented_cloud(0), block_distance()).problems
+
+
+def test_a_part_without_texture_is_told_what_to_do() -> None:
+    view = good().views[0]
+    grey = np.full((*view.size, 3), 120, np.uint8)
+    depth = Depth(np.full(view.size, 300, np.float32), np.zeros(view.size, np.float32), view.K, 0.0)
+    why = reasons(grey, depth, np.linspace(250, 350, 20), probability=0.3)
+    assert (why == REASONS.index("textureless")).all()
+    text = advice(depth, shares(why), view)
+    assert "100% of the pixels are without texture: project a pattern" in text
+    flat = Depth(depth.values, depth.confidence, view.K, 0.95)
+    assert "check the depth range and its unit first" in advice(flat, shares(why), view)
+
+
+def test_tolerances_carry_their_cells() -> None:
+    small, large = comparison.settings_for(0.2), comparison.settings_for(30.0, cell=100.0)
+    assert (small.cell, small.far, small.area) == pytest.approx((1.0, 3.0, 0.5))
+    assert (large.cell, large.far, large.area) == pytest.approx((100.0, 450.0, 5000.0))

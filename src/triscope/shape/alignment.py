@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 How = Literal["placed", "markers", "nearby", "shape"]
 POINTS = 5000  # of the scan that take part
 SAMPLES = 40_000  # of the reference
-ROUNDS = 40
+ROUNDS = 60
+SHARPER = 0.85  # how fast points that lie off lose their pull, a round
 LEAST = 0.6  # share of the scan that must lie on the reference afterwards
 
 
@@ -83,7 +84,7 @@ class Samples:
 def icp(points: Floats, samples: Samples, start: Floats, limit: float) -> Floats:
     """Point-to-plane iterations; what lies farther off than a shrinking limit does not pull."""
     pose, reach = start, max(10 * limit, 0.05 * samples.extent)
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         moved = points @ pose[:3, :3].T + pose[:3, 3]
         away, index = samples.tree.query(moved)
         normals = samples.normals[index]
@@ -94,14 +95,17 @@ def icp(points: Floats, samples: Samples, start: Floats, limit: float) -> Floats
         moved, normals, gap = moved[fits], normals[fits], gap[fits]
         middle = moved.mean(0)
         jacobian = np.hstack([np.cross(moved - middle, normals), normals])
-        usual = min(limit, 2 * float(np.median(np.abs(gap))) + 1e-12)
+        # At first all within the limit pulls, else a large face holds the rest where it slid to.
+        floor = 2 * float(np.median(np.abs(gap))) + 1e-12
+        usual = min(limit, max(floor, limit * SHARPER**turn))
         weight = 1 / (1 + (gap / usual) ** 2) ** 2  # far points pull less
         system = jacobian.T @ (weight[:, None] * jacobian)
         system += 1e-9 * np.trace(system) * np.eye(6)  # a plane leaves three ways free
         step = np.linalg.solve(system, -jacobian.T @ (weight * gap))
         pose = _about(middle, step) @ pose
         reach = max(limit, reach * 0.75)
-        if np.abs(step).max() < 1e-6 * samples.extent and reach == limit:
+        settled = reach == limit and usual <= floor
+        if np.abs(step).max() < 1e-6 * samples.extent and settled:
             break
     return pose
 

@@ -86,6 +86,7 @@ class Comparison:
     left_out: int  # points far from the reference
     covered: float  # share of the reference that the scan saw
     unit: str
+    problems: tuple[str, ...] = ()  # what one should know of the reference
 
     def summary(self) -> dict[str, float]:
         """The numbers of the whole: in the unit of the reference."""
@@ -164,6 +165,19 @@ def compare(
         int((~part).sum()),
         coverage(reference, cells, settings.cell),
         "mm",
+        holes_of(reference),
+    )
+
+
+def holes_of(reference: Distance) -> tuple[str, ...]:
+    """A sentence where the reference is not closed: no verdict hangs on it, but one should know."""
+    edges = reference.mesh.open_edges()
+    if not edges:
+        return ()
+    return (
+        f"the reference is not closed ({edges:,} edges belong to one face only): at its holes and "
+        "borders the distance is that to the border, and its sign that of the nearest face. Close "
+        "it, or take no account of findings there.",
     )
 
 

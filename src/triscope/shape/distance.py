@@ -32,7 +32,7 @@ class Nearest:
 
 
 class Distance:
-    """A mesh made ready for questions; ``signed`` is False where the mesh is not closed enough."""
+    """A mesh made ready for questions; of an open one the sign is that of the nearest face."""
 
     def __init__(self, mesh: Mesh) -> None:
         if not len(mesh.faces) or not mesh.areas().sum() > 0:

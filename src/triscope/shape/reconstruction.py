@@ -74,7 +74,7 @@ def reconstruct(
         "findings": None if compared is None else compared.findings,
         "report": report,
         "comparison": compared,
-        "problems": scene.problems,
+        "problems": (*scene.problems, *(() if compared is None else compared.problems)),
     }
 
 

@@ -56,6 +56,7 @@ def write_deviation(
         "unit": found.unit,
         "tolerance_mm": tolerance,
         "findings": [finding.to_dict() for finding in found.findings],
+        "problems": list(found.problems),
         **found.summary(),
     }
     paths["findings"].write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ import click
 
 from triscope.cli._exits import DONE, FAILED
 from triscope.cli._options import json_flag
-from triscope.cli._output import emit, people, show_table
+from triscope.cli._output import emit, note, people, show_table
 from triscope.cli._shape._shared import FOLDER, comparing, comparing_options, output, unit
 
 KEYS = {
@@ -39,6 +39,8 @@ def compare(**options: Any) -> int:
         unit=options["unit"] or "",
         reference_unit=options["reference_unit"] or "",
     )
+    for problem in found.problems:
+        note(problem)
     if options["as_json"]:
         emit(
             {
