@@ -115,6 +115,17 @@ def test_everything_of_a_folder(
     )
 
 
+def test_nothing_found_is_explained(
+    data: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["segment", "everything", str(data / "1.jpg"), "--weights", weights, "--json"]
+    assert run(program(), [*words, "--points-per-side", "1", "--pred-iou-thresh", "1"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["images"][0]["masks"] == 0
+    assert "no mask passed --pred-iou-thresh 1 and --stability-score-thresh 0.95" in told.err
+    assert "try 0.3 and 0.5" in told.err
+
+
 def test_prompts_and_clicks_are_measured(
     data: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,12 @@ def _one(
         decoder, image, settings, lambda done, total: report(sample.name, done, total)
     )
     rows.append({"image": sample.name, "masks": len(found)})
+    if not found:
+        note(
+            f"{sample.name}: no mask passed --pred-iou-thresh {settings.pred_iou_thresh:g} and "
+            f"--stability-score-thresh {settings.stability_score_thresh:g}. A network that trusts "
+            "itself less than the published ones (sam_nano) needs lower ones: try 0.3 and 0.5."
+        )
     if out is not None:
         masks = (Mask(one.rle, extra=_scores(one.to_dict())) for one in found)
         out.add(Record(name, (image.shape[0], image.shape[1]), tuple(masks)))
