@@ -20,7 +20,6 @@ from triscope.kernel.geometry.cameras import resize_K
 from triscope.kernel.results import Depth
 
 FLAT = 3.0  # a probability below so many times that of a guess tells nothing
-OWN = Path(__file__).with_name("weights")  # small weights that travel with the package
 
 
 class Stereo(Protocol):
@@ -58,12 +57,16 @@ def stereo(name: str, settings: Any = None) -> Stereo:
 
 
 def read_weights(name: str, file: str) -> Mapping[str, Any]:
-    """Weights from a file (safetensors or torch), else of the package, else the official ones.
+    """Weights from a file (safetensors or torch), else the official ones.
 
-    Raises WeightsMissing naming the places that were looked at.
+    Raises WeightsMissing naming the places that were looked at, or how to get any.
     """
-    own = OWN / f"{name}.safetensors"
-    path = Path(file) if file else own if own.is_file() else weights.locate(name)
+    if not file and all(one.name != name for one in weights.KNOWN):
+        raise WeightsMissing(
+            f"{name} has no published weights: train some with triscope shape train DATA -o "
+            f"trained --network {name}, then give --weights trained/{name}.safetensors."
+        )
+    path = Path(file) if file else weights.locate(name)
     if not path.is_file():
         raise WeightsMissing(f"weights={str(path)!r}: there is no such file.")
     if path.suffix == ".safetensors":

@@ -38,7 +38,7 @@ MULTIPLE = 8  # of planes, rows and columns: the U-Net halves three times
 class Settings(Golden):
     """The numbers of section 4."""
 
-    weights: str = ""  # file of weights; empty: the small ones of Triscope
+    weights: str = ""  # file of weights, as triscope shape train writes it
     refine: bool = False  # whether the weights hold the refinement of section 3.4
     planes: int = 192  # depth planes of the volume
 
