@@ -16,6 +16,7 @@ from triscope.kernel import catalogue
 from triscope.kernel.config import build
 from triscope.kernel.data import Sample
 from triscope.kernel.data.video import Cut, open_videos
+from triscope.kernel.data.video.clips import frame_and_flow
 from triscope.kernel.export.fitted import restored
 from triscope.kernel.metrics.calibration_error import calibration_error
 from triscope.kernel.runtime.moments import zones_of_doubt
@@ -87,10 +88,49 @@ def test_settings_refuse_nonsense() -> None:
     cls = catalogue.settings_class("tsm")
     with pytest.raises(BadSettings, match="frames=0: expected 1 or more"):
         cls(frames=0)
+    with pytest.raises(BadSettings, match="seen='flow': expected rgb or difference"):
+        cls(seen="flow")
     with pytest.raises(BadSettings, match="expected pairs such as 'left=right'"):
         cls(flip_labels="left")
     with pytest.raises(NotFitted, match="does not know its classes yet"):
         catalogue.load("tsm")(cls()).network()
+
+
+def test_flow_is_told_beside_one_frame() -> None:
+    frames = frames_of("right", count=5)
+    seen = frame_and_flow(frames, paired=False)
+    assert seen.shape == (5, 48, 48, 3) and np.array_equal(seen[0], frames[2])
+    assert (seen[1:, ..., 2] == 128).all()
+    x, y = (seen[1:, ..., c].astype(int) - 128 for c in (0, 1))
+    assert x.max() > 20 and x.max() > 3 * abs(y).max()  # to the right
+    still = frame_and_flow(np.repeat(frames[:1], 4, axis=0), paired=True)
+    assert still.shape[0] == 3 and (abs(still[1:].astype(int) - 128) <= 1).all()
+
+
+@pytest.mark.parametrize("fusion", ["average", "svm"])
+def test_two_streams_are_fitted_fused_and_saved(fusion: str, clips: Path, tmp_path: Path) -> None:
+    small = {**TINY, "frames": 3, "backbone": "mobilenetv2", "fusion": fusion, "steps": 5,
+             "jitter": 0.0}  # fmt: skip
+    check = fit("two_stream", clips, small, calibrate=0, engine="onnxruntime")
+    net = restored(check).network()
+    clip = torch.rand(2, 3, 4, 32, 32) * 2 - 1
+    with torch.no_grad():
+        looks, moves = (x.softmax(1) for x in net.streams(clip))
+        answer = net(clip)
+        changed = clip.clone()
+        changed[:, :, 0] = 0
+        assert torch.equal(net.streams(changed)[1].softmax(1), moves)  # a stream sees its own
+        if fusion == "average":
+            assert torch.allclose(answer.exp(), (looks + moves) / 2, atol=1e-6)
+        else:
+            units = [x / x.norm(dim=1, keepdim=True) for x in (looks, moves)]
+            expected = torch.cat(units, 1) @ net.machine.weight.T + net.machine.bias
+            assert torch.allclose(answer, expected, atol=1e-5)
+    check.save(tmp_path / "check")
+    video = clips / "left" / "clip0.mp4"
+    opened = triscope.open(tmp_path / "check")
+    assert opened.card.input["seen"] == "flow"
+    assert opened.inspect(video).score == pytest.approx(check.inspect(video).score, abs=1e-4)
 
 
 def test_only_the_head_learns_where_that_is_asked_for(clips: Path) -> None:

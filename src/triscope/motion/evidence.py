@@ -80,8 +80,11 @@ class Explainer:
         rows = read_clip(frames, replace(cut, clips=1, crops=1))
         clip = self.normalised(torch.from_numpy(rows[:1]).float() / 255)
         heat = grad_cam(self.network, clip, self.check.card.classes.index(label))
-        if cut.seen == "difference":  # a difference belongs to the later of its two frames
+        if cut.seen != "rgb":  # what changes belongs to the later of its two frames
+            middle = numbers[len(numbers) // 2 :][:1]
             numbers = numbers[1::2] if cut.sampling == "segments" else numbers[1:]
+            if cut.seen == "flow":
+                numbers = np.sort(np.concatenate([middle, numbers]))
         h, w = frames.read([0], 0 if cut.square else cut.size)[0].shape[:2]
         return Evidence(tuple(int(n) for n in numbers), heat if cut.square else _inside(heat, h, w))
 

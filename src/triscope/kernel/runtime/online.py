@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from triscope.errors import CheckError
 from triscope.kernel.data.video import cut_of
-from triscope.kernel.data.video.clips import differences
+from triscope.kernel.data.video.clips import as_seen, differences
 from triscope.kernel.data.video.file import scaled
 from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.label import softmax
@@ -76,7 +76,7 @@ class Stream:
         if len(self._frames) < (self._frames.maxlen or 1) or self._count % self.stride:
             return None
         window = np.stack(list(self._frames)[:: self._spread])
-        clip = differences(window, paired=False) if self.cut.seen == "difference" else window
+        clip = as_seen(window, self.cut.seen, paired=False)
         inputs = {"clips": _input(clip)[None]}
         return Glance(time_s, _sure(self.check.engine.run(inputs)["logits"]), time_s)
 

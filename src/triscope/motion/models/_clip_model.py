@@ -6,6 +6,7 @@ here. Clips are (b, 3, t, h, w) in [0, 1] before the graph's own normalisation.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +31,13 @@ from triscope.motion.batches import ClipBatches, Clips
 class ClipSettings:
     """How clips are cut, changed and learned from; a model's own settings come on top."""
 
+    SEES: ClassVar[tuple[str, ...]] = ("rgb", "difference")  # flow is for two streams alone
+
     frames: int = 8  # frames of a clip
     size: int = 112  # side of the square that the network sees, in pixels
     sampling: Literal["segments", "dense"] = "segments"  # one frame of each equal part, or in a row
     step: int = 2  # frames of the video from one to the next (dense), or of a difference
-    seen: Literal["rgb", "difference"] = "rgb"  # colours, or how they change
+    seen: Literal["rgb", "difference", "flow"] = "rgb"  # colours, or how they change
     square: bool = False  # press the whole frame into the square instead of cutting one out
     views: int = 1  # clips of a video that are answered and averaged
     crops: int = 1  # squares of a frame that are answered and averaged
@@ -74,6 +77,7 @@ class ClipSettings:
             frames=(self.frames >= 1, "1 or more"),
             size=(self.size >= 32, "32 or more"),
             step=(self.step >= 1, "1 or more"),
+            seen=(self.seen in self.SEES, " or ".join(self.SEES)),
             views=(self.views >= 1, "1 or more"),
             crops=(self.crops >= 1, "1 or more"),
             dropout=(0 <= self.dropout < 1, share),
@@ -171,19 +175,23 @@ class ClipModel(ABC):
 
     def losses(self, batch: Clips) -> dict[str, Tensor]:
         """Cross-entropy with smoothed labels, over mixed clips where that is asked for."""
+        clips, targets = self.taught(batch)
+        logits = one_answer(self.network()(clips))
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.smoothing)
+        return {"loss": loss, **self.more_losses(clips, targets)}
+
+    def taught(self, batch: Clips) -> tuple[Float[Tensor, "b c t h w"], Float[Tensor, "b k"]]:
+        """Normalised clips and their targets, mixed where that is asked for; norms are fixed."""
         if self.settings.learn == "head":
             fix_norms(self.network(), "frozen", besides="head")
         else:
             fix_norms(self.network(), self.settings.norm)
-        clips, targets = mixed(
+        return mixed(
             self.normalised(batch.clips.float() / 255),
             F.one_hot(batch.labels, len(self.classes)).float(),
             self.settings.mixup,
             self.settings.cutmix,
         )
-        logits = one_answer(self.network()(clips))
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.settings.smoothing)
-        return {"loss": loss, **self.more_losses(clips, targets)}
 
     def more_losses(
         self, clips: Float[Tensor, "b c t h w"], targets: Float[Tensor, "b k"]
@@ -216,7 +224,8 @@ class ClipModel(ABC):
     def graphs(self) -> dict[str, Graph]:
         """The one graph of a clip."""
         s = self.settings
-        example = torch.full((1, 3, s.frames, s.size, s.size), 0.5)
+        frames = s.frames + (s.seen == "flow")  # one in colours before the fields
+        example = torch.full((1, 3, frames, s.size, s.size), 0.5)
         return {"model": Graph(self.graph(), {"clips": example}, ("logits",))}
 
     def card(self) -> dict[str, Any]:
@@ -290,9 +299,8 @@ def fix_norms(network: nn.Module, how: str, *, besides: str = "") -> None:
 
 def only_the_head(network: nn.Module) -> None:
     """Let nothing learn but the classifier."""
-    heads = ("head.", "logits.", "fc8.")
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name.startswith(heads))
+        parameter.requires_grad_(re.search(r"(^|\.)(head|logits|fc8)\.", name) is not None)
 
 
 def mixed(

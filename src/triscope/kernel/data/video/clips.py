@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from triscope.kernel.data.video.file import Frames
 from triscope.kernel.data.video.sampling import Numbers, crops, dense, segments, views
 
 Sampling = Literal["segments", "dense"]
-Seen = Literal["rgb", "difference"]
+Seen = Literal["rgb", "difference", "flow"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class Cut:
 
     ``sampling`` is one frame of each of equal parts, or frames in a row ``step`` apart; ``size``
     the side of the square; ``clips`` and ``crops`` the views of a test, whose answers are averaged.
-    ``seen`` is what the network gets: colours, or by how much they changed from one frame to the
-    next (128 grey: nothing moved).
+    ``seen`` is what the network gets: colours; or by how much they changed from one frame to the
+    next (128 grey: nothing moved); or one frame in colours and how each pixel moves (see
+    :func:`frame_and_flow`).
     """
 
     frames: int = 8
@@ -37,8 +39,8 @@ class Cut:
 
     @property
     def read_frames(self) -> int:
-        """Frames to read for a clip: differences need one more."""
-        return self.frames + (self.seen == "difference")
+        """Frames to read for a clip: what lies between two frames needs one more."""
+        return self.frames + (self.seen != "rgb")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the card."""
@@ -74,8 +76,8 @@ def _shifted(total: int, cut: Cut, shift: float) -> Numbers:
 
 
 def _pairs(numbers: Numbers, total: int, cut: Cut) -> Numbers:
-    """For differences of spread frames each one needs the frame ``step`` before it."""
-    if cut.seen != "difference":
+    """For what changes at spread frames each one needs the frame ``step`` before it."""
+    if cut.seen == "rgb":
         return numbers
     before = np.maximum(numbers - cut.step, 0)
     return np.stack([before, np.maximum(numbers, np.minimum(before + 1, total - 1))], 1).ravel()
@@ -103,10 +105,40 @@ def squares(pictures: NDArray[np.uint8], cut: Cut, count: int) -> list[NDArray[n
 
 
 def to_rows(pictures: NDArray[np.uint8], cut: Cut) -> NDArray[np.uint8]:
-    """Frames (t, h, w, 3) as the network's (3, t, h, w), differences taken where it sees them."""
-    if cut.seen == "difference":
-        pictures = differences(pictures, paired=cut.sampling == "segments")
-    return np.ascontiguousarray(pictures.transpose(3, 0, 1, 2))
+    """Frames (t, h, w, 3) as the network's (3, t, h, w), changed into what it sees."""
+    seen = as_seen(pictures, cut.seen, paired=cut.sampling == "segments")
+    return np.ascontiguousarray(seen.transpose(3, 0, 1, 2))
+
+
+def as_seen(pictures: NDArray[np.uint8], seen: Seen, *, paired: bool) -> NDArray[np.uint8]:
+    """Frames (t, h, w, 3) as they are, as differences, or as one frame and its flow.
+
+    ``paired``: the frames are pairs that belong together; else each follows the one before.
+    """
+    if seen == "difference":
+        return differences(pictures, paired=paired)
+    return frame_and_flow(pictures, paired=paired) if seen == "flow" else pictures
+
+
+def frame_and_flow(pictures: NDArray[np.uint8], *, paired: bool) -> NDArray[np.uint8]:
+    """The middle frame in colours, then each field of flow as a picture: x, y, 128.
+
+    DIS (arXiv:1603.03590); an eighth of the side is the furthest that is told, 128 is no motion.
+    """
+    import cv2
+
+    preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    engine = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
+    pairs = zip(grey[0::2], grey[1::2], strict=True) if paired else itertools.pairwise(grey)
+    furthest = pictures.shape[1] / 8
+    shown = [pictures[len(pictures) // 2]]
+    for before, now in pairs:
+        field = np.clip(engine.calc(before, now, None) / furthest, -1, 1)
+        picture = np.full((*field.shape[:2], 3), 128, np.uint8)
+        picture[..., :2] = np.rint(128 + 127 * field)
+        shown.append(picture)
+    return np.stack(shown)
 
 
 def differences(pictures: NDArray[np.uint8], *, paired: bool) -> NDArray[np.uint8]:
