@@ -14,6 +14,7 @@ from triscope.errors import BadSettings
 from triscope.kernel import catalogue, config
 from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.data.video import holds_videos
+from triscope.kernel.verbs import choose as chosen
 from triscope.motion.auto import LADDER, SMALL, Candidate, choose, eager_ms
 from triscope.motion.synth import assembly
 
@@ -51,15 +52,15 @@ def test_the_ladder_grows_in_accuracy_and_in_cost() -> None:
 
 
 def test_few_videos_get_a_small_network_and_spans_a_segmenter(tmp_path: Path) -> None:
-    name, why, settings = catalogue.choose(place() / "clips")
+    name, why, settings = chosen(place() / "clips")
     assert (name, settings) == ("x3d", dict(SMALL)) and why.startswith(
         "3 videos of a class are few"
     )
     assembly.write_all(tmp_path, assembly.paint_many(1, 5))
-    assert catalogue.choose(tmp_path)[0] == "ms_tcn"
+    assert chosen(tmp_path)[0] == "ms_tcn"
     assert holds_videos(tmp_path) and not holds_videos(tmp_path / "steps.csv")
     with pytest.raises(BadSettings, match="only models of videos are chosen by their latency"):
-        catalogue.choose([Sample("a.png", "a", "good")], 50)
+        chosen([Sample("a.png", "a", "good")], 50)
 
 
 def test_auto_fits_what_it_chose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,8 +143,9 @@ def auto(ctx: click.Context, data: str, options: tuple[str, ...], latency_ms: fl
     All options of 'triscope fit MODEL' may follow.
     """
     from triscope.kernel import catalogue
+    from triscope.kernel.verbs import choose
 
-    name, why, settings = catalogue.choose(data, latency_ms)
+    name, why, settings = choose(data, latency_ms)
     flags = _flags(settings)
     note(f"{name}: {why}")
     if flags:

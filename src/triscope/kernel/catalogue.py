@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from triscope.errors import BadSettings, UnknownModel
+from triscope.errors import UnknownModel
 
 PACKAGE = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -85,23 +85,6 @@ def load(name: str) -> Any:
     """Import and return the model class of that name."""
     found = entry(name)
     return getattr(importlib.import_module(found.module), found.attribute)
-
-
-def choose(source: Any, latency_ms: float | None = None) -> tuple[str, str, dict[str, Any]]:
-    """The model that suits what is known of the data, the sentence that says why, its settings.
-
-    ``latency_ms`` is how long the answer to a video may take.
-    """
-    from triscope.kernel.data import open_data
-    from triscope.kernel.data.video import holds_videos
-
-    if holds_videos(source):
-        clip = importlib.import_module("triscope.motion.auto").choose(source, latency_ms)
-        return clip.name, clip.why, dict(clip.settings)
-    if latency_ms is not None:
-        raise BadSettings("latency_ms: only models of videos are chosen by their latency.")
-    choice = importlib.import_module("triscope.surface.auto").choose(open_data(source))
-    return choice.name, choice.why, {}
 
 
 def recipe(name: str) -> Path | None:

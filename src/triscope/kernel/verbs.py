@@ -6,6 +6,7 @@ The other verbs belong to the check that ``fit`` answers: ``calibrate``, ``evalu
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 from triscope.errors import BadSettings, UsageError
 from triscope.kernel import catalogue, config
+from triscope.kernel.data import open_data
+from triscope.kernel.data.video import holds_videos
 from triscope.kernel.fitting import Fitting, run
 from triscope.kernel.memory import bytes_of
 from triscope.kernel.portions import Portions, portions_of
@@ -61,12 +64,12 @@ def fit(
     losses of each step are kept in ``logs``, as CSV and, by the setting, for TensorBoard.
     ``engine`` is auto, onnxruntime or openvino. ``progress(stage, done, total)`` is called often.
 
-    ``auto`` in place of a name looks at the labels and picks; ``catalogue.choose`` says why.
+    ``auto`` in place of a name looks at the labels and picks; ``choose`` says why.
 
     Raises UnknownModel, BadSettings, EmptyData, DataError, TrainingError.
     """
     if name == AUTO:
-        name, _, own = catalogue.choose(data)
+        name, _, own = choose(data)
         settings = {**own, **(settings or {})}
     built = _settings(name, settings, memory)
     if out is not None:
@@ -94,6 +97,21 @@ def fit(
         check.save(out, why="fit")
     fitting.clean_up()
     return check
+
+
+def choose(source: Any, latency_ms: float | None = None) -> tuple[str, str, dict[str, Any]]:
+    """The model that suits what is known of the data, the sentence that says why, its settings.
+
+    ``latency_ms`` is how long the answer to a video may take. The domains know: no import leads
+    from the kernel to them.
+    """
+    if holds_videos(source):
+        clip = importlib.import_module("triscope.motion.auto").choose(source, latency_ms)
+        return clip.name, clip.why, dict(clip.settings)
+    if latency_ms is not None:
+        raise BadSettings("latency_ms: only models of videos are chosen by their latency.")
+    choice = importlib.import_module("triscope.surface.auto").choose(open_data(source))
+    return choice.name, choice.why, {}
 
 
 def _settings(name: str, given: Any, memory: int | str | None) -> Any:
