@@ -7,8 +7,8 @@ sections ``classes`` and ``weak`` of docs/benchmarks/known_defects.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -30,47 +30,69 @@ SETTINGS: dict[str, Any] = {
     "steps": 500,
     "precision": "bf16-mixed",
 }
-PUBLISHED = 0.99
+PUBLISHED = 99.0
 
 
 def main() -> None:
     """Both sections."""
     torch.set_num_threads(1)
-    for section in (classes(), weak()):
-        print(write(section))
+    for section in (classes, weak):
+        print(write(section()), flush=True)
 
 
 def classes() -> page.Section:
     """Accuracy on the six classes, and where the evidence lies."""
     data = triscope.data(DATA / "neu_det")
-    rows, best = [], 0.0
+    test, rows, best = data.split("test"), [], 0.0
     for title, fusion in (("MobileNetV2 + MFN", True), ("MobileNetV2", False)):
-        check, spent = fitted("fused" if fusion else "plain", data, {**SETTINGS, "fusion": fusion})
+        check, _ = fitted("fused" if fusion else "plain", data, {**SETTINGS, "fusion": fusion})
         start = process_time()
-        known = check.evaluate(data, draws=10).known
-        each = 1000 * (process_time() - start) / len(data.split("test"))
-        best = max(best, known["accuracy"])
-        matrix = np.array(known["matrix"])
-        right = [f"{100 * matrix[i, i] / matrix[i].sum():.1f}" for i in range(len(matrix))]
-        hits = 100 * pointing(check, data.split("test"))
-        whole = f"{100 * known['accuracy']:.2f}"
-        minutes = f"{spent / 60:.1f}"
-        rows.append((title, *right, whole, f"{hits:.1f}", minutes, f"{each:.1f}"))
-    covered = 100 * float(np.mean([_covered(sample) for sample in data.split("test")]))
-    wrong = int(matrix.sum() - np.trace(matrix))
+        seen = [
+            (sample, str(reading.details["label"]), _hit(sample, reading))
+            for sample, reading in check.readings(test)
+        ]
+        each = 1000 * (process_time() - start) / len(seen)
+        right = [
+            [found == _of_name(s) for s, found, _ in seen if _of_name(s) == name]
+            for name in data.classes
+        ]
+        named = 100 * float(np.mean([found == _of_name(s) for s, found, _ in seen]))
+        boxed = 100 * float(np.mean([found == s.label for s, found, _ in seen]))
+        hits = 100 * float(np.mean([hit for _, _, hit in seen]))
+        best = max(best, named)
+        cells = [*(100 * float(np.mean(some)) for some in right)]
+        rows.append(
+            (
+                title,
+                *(f"{v:.1f}" for v in cells),
+                f"{named:.2f}",
+                f"{boxed:.2f}",
+                f"{hits:.1f}",
+                f"{each:.1f}",
+            )
+        )
+    covered = 100 * float(np.mean([_covered(sample) for sample in test]))
     return page.Section(
         "classes",
         "Naming the defect of an image",
-        "`classifier` on the six classes of `neu_det`, the image labels of its folders, 160 × 160, "
-        "500 updates of 16 images; recall of each class and accuracy on the 540 test images, in "
-        "percent. Pointing: how often the highest place of the class map lies in a box of that "
-        f"class (boxes cover {covered:.1f} % of an image, which is what a place at random hits).",
-        ("", *data.classes, "accuracy", "pointing", "training, CPU min", "ms an image"),
+        "`classifier` on the six classes of `neu_det`, 160 × 160, 500 updates of 16 images (about "
+        "3 CPU minutes); it learns the most frequent class of the boxes. Recall of each class "
+        "and accuracy on the 540 test images, in percent, by the class that the images were "
+        "published under (as NEU-CLS counts; the file name), then the accuracy by the label of the "
+        "boxes, where both kinds differ in images that show two defects. Pointing: how often the "
+        "highest place of the class map lies in a box of the class that was named (boxes cover "
+        f"{covered:.1f} % of an image, which is what a place at random hits).",
+        ("", *data.classes, "accuracy", "by boxes", "pointing", "CPU ms"),
         rows,
         COMMAND,
-        [] if best >= PUBLISHED else [f"The best accuracy is {100 * best:.2f} %, below 99 %."],
-        [f"Without fusion {wrong} of 540 images are named wrongly; the paper says 99.67 %."],
+        [] if best >= PUBLISHED else [f"The best accuracy is {best:.2f} %, below 99 %."],
+        ["The paper: 99.67 % with ResNet-50 and MFN."],
     )
+
+
+def _of_name(sample: Sample) -> str:
+    """The class of a file such as ``rolled-in_scale_12.jpg``."""
+    return Path(sample.name).stem.rpartition("_")[0]
 
 
 def weak() -> page.Section:
@@ -86,7 +108,7 @@ def weak() -> page.Section:
     ]
     samples = [replace(s, split=name) for some, name in parts for s in some]
     data = replace(whole, samples=tuple(samples))
-    check, spent = fitted("tiles", data, {**SETTINGS, "size": 192, "steps": 400})
+    check, spent = fitted("tiles", data, {**SETTINGS, "steps": 80, "warm_up": 10})
     found = check.evaluate(data, draws=10).known
     regions = found["regions"]
     rows = [(row["name"], f"{row['iou']:.3f}", f"{row['dice']:.3f}") for row in regions["types"]]
@@ -96,8 +118,9 @@ def weak() -> page.Section:
         "Regions from image labels alone",
         f"`classifier` on `magnetic_tile` (good and three defects): {len(fit)} images teach with "
         f"their labels only, the masks of {len(held)} others choose the threshold of the class "
-        f"map, {len(test)} are scored, seed 0. Accuracy of the labels "
-        f"{100 * found['accuracy']:.1f} %; {spent / 60:.1f} CPU minutes of training.",
+        f"map, {len(test)} are scored, seed 0; 160 × 160, 80 updates of 16 images. "
+        f"Accuracy of the labels {100 * found['accuracy']:.1f} %; {spent / 60:.1f} CPU "
+        "minutes of training.",
         ("", "IoU", "Dice"),
         rows,
         COMMAND,
@@ -117,17 +140,12 @@ def fitted(name: str, data: Dataset, settings: dict[str, Any]) -> tuple[Any, flo
     return triscope.open(folder), float(json.loads(told.read_text()))
 
 
-def pointing(check: Any, data: Dataset) -> float:
-    """Share of the images whose class map is highest inside a box of the class that was found."""
-    return float(np.mean(list(_hits(check, data))))
-
-
-def _hits(check: Any, data: Dataset) -> Iterator[bool]:
-    for sample, reading in check.readings(data):
-        heat = reading.heatmap.at_image_size()
-        y, x = np.unravel_index(int(heat.argmax()), heat.shape)
-        boxes = [b.box for b in sample.boxes if b.label == reading.details["label"]]
-        yield any(x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in boxes)
+def _hit(sample: Sample, reading: Any) -> bool:
+    """Whether the class map is highest inside a box of the class that was found."""
+    heat = reading.heatmap.at_image_size()
+    y, x = np.unravel_index(int(heat.argmax()), heat.shape)
+    boxes = [b.box for b in sample.boxes if b.label == reading.details["label"]]
+    return any(x0 <= x < x1 and y0 <= y < y1 for x0, y0, x1, y1 in boxes)
 
 
 def _covered(sample: Sample) -> float:

@@ -13,14 +13,12 @@ from benchmarks.ddn_runs import EQUAL, RUNS, exported
 from benchmarks.known_page import write
 from benchmarks.measure import Run, alternating, child, middle
 
-ROUNDS = 3
+ROUNDS = 2
 FASTER = 2.0
 SIDES = {
     "ours": "Triscope, DDN",
     "fpn": "torchvision, Faster R-CNN on a pyramid",
-    "single": "torchvision, Faster R-CNN on the last map",
     "fpn.onnx": "torchvision, on a pyramid, exported",
-    "single.onnx": "torchvision, on the last map, exported",
 }
 
 
@@ -55,7 +53,7 @@ def section(runs: dict[str, list[Run]]) -> page.Section:
         "detect_speed",
         "Speed of the exported detector",
         "MobileNetV2, 320 × 320, 100 proposals, 12 anchors a place, 7 classes, one thread; 40 test "
-        "images of `neu_det` from the file to boxes in pixels of the image, median of 3 "
+        "images of `neu_det` from the file to boxes in pixels of the image, median of 2 "
         "alternating runs. torchvision's networks have random weights: their precision is not "
         "compared here (`faster_rcnn` with the form `fpn` is the same network, weight for weight).",
         ("", "CPU ms", "wall ms", "ours is faster by", "peak memory"),

@@ -53,7 +53,7 @@ class Run:
 
 MAIN = (
     Run("ddn", "ddn-cpu", title="DDN"),
-    Run("faster_rcnn", "faster_rcnn-cpu", title="Faster R-CNN on R5"),
+    Run("faster_rcnn", "faster_rcnn-cpu", title="Faster R-CNN on R4"),
     Run("hypernet", "hypernet-cpu", title="HyperNet"),
 )
 LEVELS = tuple(
@@ -73,8 +73,8 @@ PLACEMENTS = tuple(
 # Beside Faster R-CNN with the same number of updates; the single maps have DDN's heads.
 EQUAL = (
     LEVELS[-1],
-    Run("faster_rcnn_r4", "faster_rcnn-cpu", SHORT, {"form": "r4"}, "Faster R-CNN on R4"),
-    Run("faster_rcnn_r5", "faster_rcnn-cpu", SHORT, title="Faster R-CNN on R5"),
+    Run("faster_rcnn_r4", "faster_rcnn-cpu", SHORT, title="Faster R-CNN on R4"),
+    Run("faster_rcnn_r5", "faster_rcnn-cpu", SHORT, {"form": "r5"}, "Faster R-CNN on R5"),
 )
 HEADS = (
     LEVELS[-1],

@@ -1,8 +1,8 @@
 """One side of the speed of detectors: ``side_detect SIDE FOLDER``, from the file to the boxes.
 
-``ours`` opens the exported check in FOLDER; ``fpn`` and ``single`` are torchvision's Faster R-CNN
-on MobileNetV2 in PyTorch, with the input and the proposals of ours; ``fpn.onnx`` and
-``single.onnx`` the same networks through ONNX Runtime.
+``ours`` opens the exported check in FOLDER; ``fpn`` is torchvision's Faster R-CNN on the
+pyramid of MobileNetV2 in PyTorch, with the input and the proposals of ours; ``fpn.onnx`` the same
+network through ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def theirs(side: str, folder: Path) -> tuple[Callable[[str], object], str]:
         big = cv2.resize(image, (SIZE, SIZE)).astype(np.float32) / 255
         return np.ascontiguousarray(big.transpose(2, 0, 1))
 
-    net = network(kind)
+    net = network()
     if not form:
 
         @torch.inference_mode()
@@ -74,14 +74,12 @@ def theirs(side: str, folder: Path) -> tuple[Callable[[str], object], str]:
     return (lambda file: session.run(None, {"images": pixels(file)})), "ONNX Runtime"
 
 
-def network(kind: str) -> Any:
-    """Random weights, 100 boxes an image: with untrained heads no score would reach 0.05."""
+def network() -> Any:
+    """torchvision's composition, with random weights."""
     import torch
-    from torchvision.models import mobilenet_v2
     from torchvision.models.detection import FasterRCNN
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.backbone_utils import mobilenet_backbone
-    from torchvision.ops import MultiScaleRoIAlign
 
     torch.manual_seed(0)
     sizes, ratios = (32, 64, 128, 256), (0.5, 1.0, 2.0)
@@ -93,17 +91,9 @@ def network(kind: str) -> Any:
         "box_score_thresh": 0.05,
         "box_nms_thresh": 0.5,
     }
-    if kind == "fpn":
-        body: Any = mobilenet_backbone(backbone_name="mobilenet_v2", weights=None, fpn=True)
-        anchors = AnchorGenerator((sizes,) * 3, (ratios,) * 3)
-        return FasterRCNN(body, CLASSES, rpn_anchor_generator=anchors, **common).eval()
-    body = mobilenet_v2(weights=None).features
-    body.out_channels = 1280
-    pool = MultiScaleRoIAlign(featmap_names=["0"], output_size=7, sampling_ratio=2)
-    anchors = AnchorGenerator((sizes,), (ratios,))
-    return FasterRCNN(
-        body, CLASSES, rpn_anchor_generator=anchors, box_roi_pool=pool, **common
-    ).eval()
+    body = mobilenet_backbone(backbone_name="mobilenet_v2", weights=None, fpn=True)
+    anchors = AnchorGenerator((sizes,) * 3, (ratios,) * 3)
+    return FasterRCNN(body, CLASSES, rpn_anchor_generator=anchors, **common).eval()
 
 
 def _session(net: Any, path: Path) -> Any:
