@@ -107,8 +107,8 @@ def _margin(scores: dict[str, float]) -> list[str]:
             short.append(
                 f"After the same {SHORT} updates DDN is {margin:+.1f} points from the better "
                 "single map of Faster R-CNN, the paper +4.4: the branches of the fusion begin from "
-                "random weights, R4 is pretrained as it is, and 4 walks over the data are few (the paper: "
-                "238). DDN gains most from more walks."
+                "random weights, R4 is pretrained as it is, and 4 walks over the data are few "
+                "(the paper: 238). DDN gains most from more walks."
             )
     if scores and max(scores.values()) < 70:
         short.append(f"The best mAP is {max(scores.values()):.1f}, below 70.")
