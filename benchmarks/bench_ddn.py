@@ -142,6 +142,7 @@ def few_proposals() -> page.Section:
         ("proposals", "mAP", "of that with 300", "ms an image"),
         rows,
         COMMAND,
+        notes=["Milliseconds in PyTorch; on a busy machine they differ by a third."],
     )
 
 
