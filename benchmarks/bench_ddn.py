@@ -47,6 +47,7 @@ TITLES = {
 }
 PROPOSED = (50, 100, 300, 500)
 OVERLAPS = (0.5, 0.6, 0.7, 0.8)
+UNLEARNED = {"search": "Selective Search, fast", "edges": "Edge Boxes"}
 SURE = 0.5  # score from which the gallery draws a box
 STEP = 3  # of the test images one is taken for the recall of proposals
 
@@ -156,7 +157,7 @@ def recall() -> page.Section:
         ways[f"RPN of {run.title}, {run.steps} updates"] = list(proposed(trained(run), data))
     if ways:
         ways["sliding window"] = [_windows((200, 200), max(PROPOSED))] * len(data)
-    for way, title in (("search", "Selective Search, fast"), ("edges", "Edge Boxes")):
+    for way, title in UNLEARNED.items():
         path = ROOT / ".bench" / "proposals" / f"{way}.npz"
         if path.is_file():
             with np.load(path) as found:
@@ -176,6 +177,7 @@ def recall() -> page.Section:
         ("", *(f"{overlap}: {count}" for overlap, count in pairs)),
         rows,
         COMMAND,
+        [f"{name} is not measured yet." for name in UNLEARNED.values() if name not in ways],
     )
 
 
