@@ -111,7 +111,7 @@ def test_commands_in_the_docs_exist() -> None:
         text = path.read_text(encoding="utf-8")
         for line in re.findall(r"^(?:\$ )?(triscope [^\n#`]+)", text, re.MULTILINE):
             words = line.split()
-            name = next((n for n in (" ".join(words[:3]), " ".join(words[:2])) if n in known), "")
+            name = next((n for n in (" ".join(words[:k]) for k in (4, 3, 2)) if n in known), "")
             assert name or words[1].startswith("-"), f"{path.name}: {line}"
             given = {word.partition("=")[0] for word in words if word.startswith("--")}
             if name not in ("", "triscope fit"):  # what fit knows depends on the model
