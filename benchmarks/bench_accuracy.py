@@ -71,7 +71,7 @@ def code_of(model: str) -> str:
     files = [source / "surface" / "models" / f"{model}.py"]
     files += [source / "surface" / "models" / f"{name}.py" for name in SHARED]
     files += [source / "surface" / "coreset.py", source / "surface" / "memory.py"]
-    files += sorted((source / "kernel" / "nn").glob("*.py"))
+    files += [source / "kernel" / "nn" / f"{name}.py" for name in ("scattering", "tap")]
     digest = hashlib.sha256()
     for file in files:
         if file.is_file():

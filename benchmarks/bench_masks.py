@@ -33,7 +33,7 @@ KINDS = ("iou", "dice", "boundary_f")
 SETTINGS: dict[str, Any] = {
     "weights": str(MOBILENET),
     "size": 256,
-    "steps": 60,
+    "steps": 150,
     "batch": 4,
     "warm_up": 10,
     "precision": "bf16-mixed",
