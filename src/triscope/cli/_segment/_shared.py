@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from triscope.cli._output import note
+from triscope.cli._output import emit, note
 from triscope.errors import UsageError
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -94,6 +94,25 @@ def told_skipped(skipped: list[Any]) -> int:
     for one in skipped:
         note(f"skipped {one.source}: {one.error}")
     return 1 if skipped else 0
+
+
+def training(report: Any) -> Callable[[int, int, Any], None]:
+    """The progress of a training, with its loss, as the bar shows it."""
+    return lambda step, steps, losses: report(f"training, loss {losses['loss']:.3f}", step, steps)
+
+
+def show_learned(values: dict[str, Any], what: str, path: Path, done: Any, keys: Any) -> None:
+    """The answer of a training: the file ``what``, how long it took, the last losses."""
+    if values["as_json"]:
+        answer = {
+            what: path, "network": values["network"], "steps": done.steps,
+            "losses": done.losses, "seconds": done.seconds,
+        }  # fmt: skip
+        emit(answer, keys)
+        return
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in done.losses.items())
+    click.echo(f"{done.steps} steps in {done.seconds:.0f} s: {shown}")
+    click.echo(f"written: {path}")
 
 
 def images_of(sources: tuple[str, ...]) -> Iterator[Any]:

@@ -7,9 +7,17 @@ from typing import Any
 
 import click
 
-from triscope.cli._output import emit, json_option
+from triscope.cli._output import json_option
 from triscope.cli._progress import progress
-from triscope.cli._segment._shared import EXAMPLES, PATH, cases_from, data_options, told_skipped
+from triscope.cli._segment._shared import (
+    EXAMPLES,
+    PATH,
+    cases_from,
+    data_options,
+    show_learned,
+    told_skipped,
+    training,
+)
 from triscope.cli._settings import flags_of, settings_from
 from triscope.segment.training.settings import Settings
 
@@ -35,10 +43,7 @@ def command(**values: Any) -> None:
     settings = settings_from(Settings, values, {}, values["config"])
     output: Path = values["output"]
     with progress() as report:
-
-        def told(step: int, steps: int, losses: Any) -> None:
-            report(f"training, loss {losses['loss']:.3f}", step, steps)
-
+        told = training(report)
         skipped: list[Any] = []
         if values["scratch"]:
             network, done = _scratch(values, output, told)
@@ -48,16 +53,7 @@ def command(**values: Any) -> None:
 
     path = output / f"{values['network']}.safetensors"
     save_weights(network, path)
-    if values["as_json"]:
-        answer = {
-            "weights": path, "network": values["network"], "steps": done.steps,
-            "losses": done.losses, "seconds": done.seconds,
-        }  # fmt: skip
-        emit(answer, KEYS)
-    else:
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in done.losses.items())
-        click.echo(f"{done.steps} steps in {done.seconds:.0f} s: {shown}")
-        click.echo(f"written: {path}")
+    show_learned(values, "weights", path, done, KEYS)
     if told_skipped(skipped):
         click.get_current_context().exit(1)
 

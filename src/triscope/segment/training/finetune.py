@@ -17,7 +17,7 @@ from triscope.segment.evaluate.cases import Case
 from triscope.segment.frame import Frame, as_rgb
 from triscope.segment.models.sam import Sam
 from triscope.segment.training.lora import add_lora, merge_lora
-from triscope.segment.training.settings import Part, Settings
+from triscope.segment.training.settings import Part, Settings, WordSettings
 from triscope.segment.training.task import PromptableTask, Recipe
 
 
@@ -56,23 +56,24 @@ def finetune(
     examples = Examples(cases, network, settings)
     recipe = Recipe(clicks=settings.clicks, rounds_without=settings.rounds_without)
     task = FineTuning(network, recipe, settings.part, settings.rank)
-    plan = Plan(
-        steps=settings.steps,
-        batch=settings.batch,
-        learning_rate=settings.learning_rate,
+    key = f"{settings.part} {settings.rank} {len(examples.rows)}"
+    try:
+        return train(task, examples, plan_of(settings), folder, progress, key=key)
+    finally:
+        task.finish()
+
+
+def plan_of(settings: Settings | WordSettings) -> Plan:
+    """A short warm-up, then a cosine: of whatever learns on few images."""
+    return Plan.of(
+        settings,
         weight_decay=0.01,
         optimizer="adamw",
         schedule="cosine",
         warm_up=min(20, settings.steps // 10),
         clip=1.0,
         checkpoint_every=50,
-        seed=settings.seed,
     )
-    key = f"{settings.part} {settings.rank} {len(examples.rows)}"
-    try:
-        return train(task, examples, plan, folder, progress, key=key)
-    finally:
-        task.finish()
 
 
 class Examples:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from triscope.errors import EmptyData
-from triscope.kernel.train import Plan, Report, train
+from triscope.kernel.train import Report, train
 from triscope.segment.evaluate.cases import Case
 from triscope.segment.frame import Frame, as_rgb
 from triscope.segment.models.sam import Sam
 from triscope.segment.text import Clip, TextHead, TextTask, examples
-from triscope.segment.training.finetune import shares_of
+from triscope.segment.training.finetune import plan_of, shares_of
 from triscope.segment.training.settings import WordSettings
 from triscope.segment.training.task import Recipe
 
@@ -46,18 +46,7 @@ def fit_words(
     shown = Shown(clip, cases, network, settings)
     torch.manual_seed(settings.seed)
     head = TextHead(clip.width, network.prompt_encoder.width)
-    plan = Plan(
-        steps=settings.steps,
-        batch=settings.batch,
-        learning_rate=settings.learning_rate,
-        weight_decay=0.01,
-        optimizer="adamw",
-        schedule="cosine",
-        warm_up=min(20, settings.steps // 10),
-        clip=1.0,
-        checkpoint_every=50,
-        seed=settings.seed,
-    )
+    plan = plan_of(settings)
     try:
         key = f"words {clip.width} {len(shown.rows)}"
         report = train(HeadTask(network, head), shown, plan, folder, progress, key=key)

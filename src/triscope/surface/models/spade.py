@@ -143,7 +143,7 @@ class _Graph(nn.Module):
             gap, row = self._nearest(rows, chosen)
             found = torch.where(gap < least, row, found)
             least = torch.minimum(least, gap)
-        # As in PatchCore: products choose, the difference itself tells how far it is.
+        # Products choose; the difference itself tells how far it is: products lose what is near.
         shown = self.gallery.flatten(0, 1).index_select(0, found.flatten()).float()
         gaps = (rows - shown.reshape(rows.shape)).square().sum(2).sqrt()  # (b, p)
         heat = self.enlarged(gaps.reshape(-1, *features.shape[2:]), images.shape[2:])

@@ -6,9 +6,16 @@ from typing import Any
 
 import click
 
-from triscope.cli._output import emit, json_option
+from triscope.cli._output import json_option
 from triscope.cli._progress import progress
-from triscope.cli._segment._shared import PATH, cases_from, data_options, told_skipped
+from triscope.cli._segment._shared import (
+    PATH,
+    cases_from,
+    data_options,
+    show_learned,
+    told_skipped,
+    training,
+)
 from triscope.cli._segment._text._shared import clip_option
 from triscope.cli._settings import flags_of, settings_from
 from triscope.segment.training.settings import WordSettings
@@ -40,25 +47,13 @@ def command(**values: Any) -> None:
     network = load_network(values["network"], values["weights"])
     cases, skipped = cases_from(values["data"], values["layout"], values["limit"], values["parts"])
     with progress() as report:
-
-        def told(step: int, steps: int, losses: Any) -> None:
-            report(f"training, loss {losses['loss']:.3f}", step, steps)
-
+        told = training(report)
         head, done = fit_words(
             network, Clip(values["clip"]), cases, settings, values["output"], told
         )
     path = values["output"] / "head.safetensors"
     save_head(head, path)
-    if values["as_json"]:
-        answer = {
-            "head": path, "network": values["network"], "steps": done.steps,
-            "losses": done.losses, "seconds": done.seconds,
-        }  # fmt: skip
-        emit(answer, KEYS)
-    else:
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in done.losses.items())
-        click.echo(f"{done.steps} steps in {done.seconds:.0f} s: {shown}")
-        click.echo(f"written: {path}")
+    show_learned(values, "head", path, done, KEYS)
     if told_skipped(skipped):
         click.get_current_context().exit(1)
 
