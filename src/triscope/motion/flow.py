@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from triscope.errors import BadSettings, UnreadableImage
 from triscope.kernel.data.video import open_video
+from triscope.kernel.data.video.clips import dis
 
 Flow = NDArray[np.float32]  # (h, w, 2): x to the right, y down, in pixels
 Grey = NDArray[np.uint8]
@@ -43,7 +44,7 @@ def flow(
 
         return raft(first, second, weights)
     one, other = grey(first), grey(second)
-    return _dis(one, other) if method == "dis" else tvl1(one, other)
+    return dis(one, other) if method == "dis" else tvl1(one, other)
 
 
 def grey(picture: NDArray[np.uint8]) -> Grey:
@@ -51,11 +52,6 @@ def grey(picture: NDArray[np.uint8]) -> Grey:
     if picture.ndim == 2:
         return picture
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _dis(one: Grey, other: Grey) -> Flow:
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
-    return np.asarray(engine.calc(one, other, None), np.float32)
 
 
 def tvl1(

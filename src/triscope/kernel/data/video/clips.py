@@ -123,22 +123,29 @@ def as_seen(pictures: NDArray[np.uint8], seen: Seen, *, paired: bool) -> NDArray
 def frame_and_flow(pictures: NDArray[np.uint8], *, paired: bool) -> NDArray[np.uint8]:
     """The middle frame in colours, then each field of flow as a picture: x, y, 128.
 
-    DIS (arXiv:1603.03590); an eighth of the side is the furthest that is told, 128 is no motion.
+    Flow is that of :func:`dis`; an eighth of the side is the furthest told, 128 is no motion.
     """
     import cv2
 
-    preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
-    engine = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     pairs = zip(grey[0::2], grey[1::2], strict=True) if paired else itertools.pairwise(grey)
     furthest = pictures.shape[1] / 8
     shown = [pictures[len(pictures) // 2]]
     for before, now in pairs:
-        field = np.clip(engine.calc(before, now, None) / furthest, -1, 1)
+        field = np.clip(dis(before, now) / furthest, -1, 1)
         picture = np.full((*field.shape[:2], 3), 128, np.uint8)
         picture[..., :2] = np.rint(128 + 127 * field)
         shown.append(picture)
     return np.stack(shown)
+
+
+def dis(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How each pixel of one grey frame moves to the other, (h, w, 2) pixels (arXiv:1603.03590)."""
+    import cv2
+
+    preset = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    engine = cv2.DISOpticalFlow_create(preset)  # type: ignore[attr-defined]
+    return np.asarray(engine.calc(one, other, None), np.float32)
 
 
 def differences(pictures: NDArray[np.uint8], *, paired: bool) -> NDArray[np.uint8]:
