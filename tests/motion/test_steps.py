@@ -26,9 +26,9 @@ from triscope.kernel.metrics.segments import (
     segments_of,
 )
 from triscope.kernel.results import Finding
-from triscope.kernel.runtime.check import Reading
 from triscope.kernel.runtime.examined import TimelineExaminer
 from triscope.kernel.runtime.online_labels import LabelStream
+from triscope.kernel.runtime.reading import Reading
 from triscope.kernel.verbs import fit
 from triscope.motion.models._segment_model import stage_loss
 from triscope.motion.models.asformer import AsFormer, WindowAttention

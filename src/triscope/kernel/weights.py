@@ -10,12 +10,16 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
 from triscope.errors import WeightsMismatch, WeightsMissing
 
 VARIABLE = "TRISCOPE_WEIGHTS"
+_FOLLOW: ContextVar[bool] = ContextVar("weights_follow", default=False)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,25 @@ def folder() -> Path:
     """Where weights are looked for."""
     named = os.environ.get(VARIABLE, "")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "triscope" / "weights"
+
+
+@contextmanager
+def to_follow() -> Iterator[None]:
+    """Inside, models are built without the files that they once began from.
+
+    A check holds all weights of its model; the files may be on another machine:
+    ``with to_follow(): model = PatchCore(settings)``, then ``model.restore(weights)``.
+    """
+    token = _FOLLOW.set(True)
+    try:
+        yield
+    finally:
+        _FOLLOW.reset(token)
+
+
+def follow() -> bool:
+    """Whether weights are put into what is built now, so that no file of them is to be read."""
+    return _FOLLOW.get()
 
 
 def found(file: str) -> Path | None:

@@ -21,9 +21,10 @@ from triscope.kernel import config
 from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.results import Skipped, Verdict
 from triscope.kernel.runtime.card import Card
-from triscope.kernel.runtime.check import Check, Prepared, Reading
+from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.engine import Engine
 from triscope.kernel.runtime.golden import write_golden
+from triscope.kernel.runtime.reading import Prepared, Reading
 from triscope.kernel.runtime.seen import Seen
 from triscope.shape import comparison, golden, proof
 from triscope.shape.comparison import Comparison

@@ -8,7 +8,8 @@ from triscope.errors import EmptyData
 from triscope.kernel.data import Dataset, mask_of
 from triscope.kernel.metrics import Pixels, auroc
 from triscope.kernel.protocols import Progress
-from triscope.kernel.runtime.check import Check, Reading
+from triscope.kernel.runtime.check import Check
+from triscope.kernel.runtime.reading import Reading
 
 
 def changes(

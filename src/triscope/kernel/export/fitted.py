@@ -21,6 +21,7 @@ from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.engine import MAIN, Arrays
 from triscope.kernel.runtime.golden import write_golden
+from triscope.kernel.weights import to_follow
 
 WEIGHTS = "weights.safetensors"
 
@@ -102,8 +103,9 @@ def restored(check: Check) -> Any:
             "from, and export again."
         )
     settings: Any = config.build(catalogue.settings_class(card.model), card.settings)
-    model = catalogue.load(card.model)(settings)
-    if isinstance(model, Begins):
-        model.begin(Dataset((), classes=card.classes))
+    with to_follow():
+        model = catalogue.load(card.model)(settings)
+        if isinstance(model, Begins):
+            model.begin(Dataset((), classes=card.classes))
     model.restore(load_file(weights))
     return model

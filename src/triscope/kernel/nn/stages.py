@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from triscope.errors import BadSettings
-from triscope.kernel.nn.tap import backbone_of, replace_strided
+from triscope.kernel.nn.backbones import backbone_of
+from triscope.kernel.nn.folding import replace_strided
 
 STRIDES = (4, 8, 16, 32)
 Norm = Literal["frozen", "batch"]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from triscope.kernel.data import Sample
 from triscope.kernel.results import Finding
-from triscope.kernel.runtime.check import Prepared, Reading
 from triscope.kernel.runtime.image import ImageCheck, Placed
+from triscope.kernel.runtime.reading import Prepared, Reading
 
 SAME = 0.6  # boxes of a class that share so much of the smaller one are one finding
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -19,9 +18,10 @@ import numpy as np
 from triscope.errors import CheckError, UnreadableImage
 from triscope.kernel.data import Dataset, Sample, load, open_data
 from triscope.kernel.protocols import Progress
-from triscope.kernel.results import Finding, Heatmap, Inspection, Skipped, Verdict, Zones
+from triscope.kernel.results import Inspection, Skipped, Verdict, Zones
 from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.engine import MAIN, Engine
+from triscope.kernel.runtime.reading import Examiner, Prepared, Reading
 from triscope.kernel.runtime.seen import Seen
 
 if TYPE_CHECKING:
@@ -29,47 +29,6 @@ if TYPE_CHECKING:
     from triscope.kernel.metrics import Evaluation
 
 UNDECIDED = Verdict("review", "this check has no thresholds yet: run 'triscope calibrate'")
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A capture as the graph wants it; ``read_s`` is how long it took to get there.
-
-    ``inputs`` are named arrays whose first axis is the same, or stand-ins that make a slice of it
-    when it is asked for; ``image_size`` (h, w) is that of the capture. ``extra`` is what the reader
-    needs to find its way back.
-    """
-
-    inputs: Mapping[str, Any]
-    image_size: tuple[int, int]
-    read_s: float
-    extra: Any = None
-
-    @property
-    def rows(self) -> int:
-        """How many rows of the graph's input this capture takes: 1, or one a window."""
-        return len(next(iter(self.inputs.values())))
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """What a check saw before anything was decided: the raw score, findings and evidence."""
-
-    score: float
-    findings: tuple[Finding, ...] = ()
-    heatmap: Heatmap | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)  # plain types, for the inspection
-    candidates: tuple[Finding, ...] = ()  # findings before the zones left some out, for metrics
-
-
-class Examiner(Protocol):
-    """Compares readings with labels in the words of one kind of answer."""
-
-    def take(self, sample: Sample, reading: Reading) -> None:
-        """One labelled capture; DataError where its label cannot be read."""
-
-    def result(self) -> dict[str, Any]:
-        """The figures, as plain types."""
 
 
 class Origin(Protocol):

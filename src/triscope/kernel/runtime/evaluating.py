@@ -16,7 +16,8 @@ from triscope.kernel.metrics import Case, Evaluation
 from triscope.kernel.metrics import evaluate as measure
 from triscope.kernel.protocols import Progress
 from triscope.kernel.results import Skipped
-from triscope.kernel.runtime.check import Check, Examiner, Reading
+from triscope.kernel.runtime.check import Check
+from triscope.kernel.runtime.reading import Examiner, Reading
 
 MET = ("train", "calibrate")
 

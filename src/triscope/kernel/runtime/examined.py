@@ -12,8 +12,8 @@ from triscope.kernel.data import Sample
 from triscope.kernel.data.video.timeline import IDLE, Span, Timeline, labels_at
 from triscope.kernel.metrics.named import Names
 from triscope.kernel.metrics.segments import Counts, edit_score, frame_accuracy, overlap_counts
-from triscope.kernel.runtime.check import Reading
 from triscope.kernel.runtime.label import LabelExaminer
+from triscope.kernel.runtime.reading import Reading
 
 OVERLAPS = (10, 25, 50)  # percent, as the field prints them
 

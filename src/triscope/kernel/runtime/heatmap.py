@@ -9,8 +9,8 @@ import numpy as np
 
 from triscope.kernel.data import Sample
 from triscope.kernel.results import Heatmap
-from triscope.kernel.runtime.check import Prepared, Reading
 from triscope.kernel.runtime.image import ImageCheck, whole_map
+from triscope.kernel.runtime.reading import Prepared, Reading
 from triscope.kernel.runtime.regions import find_regions
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from triscope.kernel.data import Sample, read_image, to_input
 from triscope.kernel.geometry import tiles
 from triscope.kernel.runtime.card import Card
-from triscope.kernel.runtime.check import Check, Prepared
+from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.engine import Floats
+from triscope.kernel.runtime.reading import Prepared
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from triscope.kernel.data import GOOD, Sample, mask_of
 from triscope.kernel.results import Finding, Heatmap
 from triscope.kernel.runtime.boxes import class_name
-from triscope.kernel.runtime.check import Prepared, Reading
 from triscope.kernel.runtime.image import ImageCheck, whole_map
+from triscope.kernel.runtime.reading import Prepared, Reading
 from triscope.kernel.runtime.regions import regions_of
 
 

@@ -26,9 +26,10 @@ from triscope.kernel.data.video.timeline import (
 )
 from triscope.kernel.results import Finding, Zones
 from triscope.kernel.runtime.boxes import class_name
-from triscope.kernel.runtime.check import Check, Examiner, Prepared, Reading
+from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.examined import MomentsExaminer, TimelineExaminer
 from triscope.kernel.runtime.label import softmax
+from triscope.kernel.runtime.reading import Examiner, Prepared, Reading
 
 
 class MomentsCheck(Check):

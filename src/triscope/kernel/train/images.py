@@ -12,8 +12,8 @@ from torch import Tensor
 from triscope.kernel.data import Sample, load
 from triscope.kernel.protocols import Progress
 from triscope.kernel.results import Skipped
-from triscope.kernel.runtime.check import Prepared
 from triscope.kernel.runtime.image import ImageCheck
+from triscope.kernel.runtime.reading import Prepared
 
 KEPT_BYTES = 1 << 30  # of prepared images, where the user sets no ceiling
 PROGRAM_BYTES = 900_000_000  # of a ceiling: libraries, network and gradients

@@ -27,6 +27,7 @@ from triscope.kernel.runtime.evaluating import to_measure
 from triscope.kernel.runtime.folder import may_replace
 from triscope.kernel.runtime.golden import read_golden
 from triscope.kernel.runtime.opening import open_engines
+from triscope.kernel.weights import to_follow
 from triscope.surface.compress.channels import fit_shapes
 from triscope.surface.compress.distil import Distilling, Lesson
 from triscope.surface.compress.prune import Pruning, prune
@@ -110,8 +111,9 @@ def restored(check: Check) -> Any:
             "wrote, in fp32."
         )
     settings: Any = config.build(catalogue.settings_class(check.card.model), check.card.settings)
-    model = cls(replace(settings, classes=(), weights="random:0"))  # its own weights follow
-    model.begin(Dataset((), classes=check.card.classes))
+    with to_follow():
+        model = cls(replace(settings, classes=()))
+        model.begin(Dataset((), classes=check.card.classes))
     if "teacher" in model.parts:
         raise UsageError(f"{check.card.model} answers by its teacher and cannot be compressed.")
     weights = load_file(folder / WEIGHTS)
