@@ -1,8 +1,9 @@
-"""A check of clips in int8 beside itself: answers, size, time on one thread.
+"""A check of clips in bf16 and int8 beside itself: answers, size, time on one thread.
 
-Usage: python benchmarks/bench_motion_int8.py [--data DIR]
-Learned from two of three persons of `gestures` with the settings of bench_motion_accuracy, then
-quantised with the ranges of the learned videos, and asked about the third person.
+Usage: python benchmarks/bench_motion_int8.py [--data DIR] [--model x3d|tsn]
+`gestures` with each of three persons held out: learned from the other two, exported four ways, and
+asked about the third. int8 takes its ranges from the learned videos. ``x3d`` as in
+bench_motion_accuracy; ``tsn`` is MobileNetV2 with published weights and a learned classifier.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import argparse
 import os
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,28 @@ import numpy as np
 import torch
 
 import triscope
-from bench_motion_accuracy import DATA, GESTURES
+from bench_motion_accuracy import DATA, FIGHTS, GESTURES, IMAGENET
 from triscope.kernel.data.video import open_videos, without
 from triscope.kernel.export.deploy import export
 from triscope.kernel.verbs import fit
+
+WAYS: Mapping[str, dict[str, Any]] = {
+    "ONNX Runtime f32": {"engine": "onnxruntime"},
+    "OpenVINO f32": {"engine": "openvino"},
+    "OpenVINO bf16": {"bf16": True},
+    "ONNX Runtime int8": {"int8": True, "engine": "onnxruntime"},
+}
+
+
+@dataclass
+class Row:
+    """One way of export over all folds."""
+
+    right: int = 0
+    same: int = 0  # answered as ONNX Runtime does in f32
+    change: float = 0.0  # the largest of a probability
+    megabytes: float = 0.0
+    milliseconds: list[float] = field(default_factory=list)  # of each fold
 
 
 def answers(check: Any, samples: Any) -> np.ndarray:
@@ -43,31 +64,46 @@ def milliseconds(check: Any, sample: Any, seconds: float = 3.0) -> float:
     return 1000 * best
 
 
+def compare(folder: Path, held: Any, labels: np.ndarray, rows: dict[str, Row]) -> None:
+    """Export the check in ``folder`` each way and add what it answers."""
+    plain, base = triscope.open(folder), None
+    for number, (way, options) in enumerate(WAYS.items()):
+        place = folder.parent / f"{folder.name}-{number}"
+        check = export(plain, place, weights=False, **options)
+        found, row = answers(check, held), rows[way]
+        base = found if base is None else base
+        row.right += int((found.argmax(1) == labels).sum())
+        row.same += int((found.argmax(1) == base.argmax(1)).sum())
+        row.change = max(row.change, float(np.abs(found - base).max()))
+        row.megabytes = (place / "model.onnx").stat().st_size / 1e6
+        row.milliseconds.append(milliseconds(check, held[0]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--model", choices=("x3d", "tsn"), default="x3d")
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    data = open_videos(parser.parse_args().data / "gestures")
-    kept, held = without(data, "1")
-    labels = np.array([data.classes.index(str(s.label)) for s in held])
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        fit("x3d", kept, {**GESTURES, "seen": "difference"}, calibrate=0, out=folder / "fp32")
-        plain = triscope.open(folder / "fp32")
-        export(plain, folder / "int8", int8=True, engine="onnxruntime")
-        export(plain, folder / "ort", engine="onnxruntime")
-        base = answers(plain, held)
-        for name in ("fp32", "ort", "int8"):
-            check = triscope.open(folder / name)
-            found = answers(check, held)
-            size = (folder / name / "model.onnx").stat().st_size
-            print(
-                f"{name} ({check.card.engine}): {(found.argmax(1) == labels).sum()} of {len(held)} "
-                f"right, {(found.argmax(1) == base.argmax(1)).sum()} answered as before, largest "
-                f"change of a probability {np.abs(found - base).max():.4f}, "
-                f"{size / 1e6:.2f} MB, {milliseconds(check, held[0]):.2f} ms",
-                flush=True,
-            )
+    settings = {
+        "x3d": {**GESTURES, "seen": "difference"},
+        "tsn": {**FIGHTS, "start": str(given.data / IMAGENET)},
+    }[given.model]
+    data, rows = open_videos(given.data / "gestures"), {way: Row() for way in WAYS}
+    for person in ("1", "2", "3"):
+        kept, held = without(data, person)
+        labels = np.array([data.classes.index(str(s.label)) for s in held])
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "check"
+            fit(given.model, kept, settings, calibrate=0, out=folder)
+            compare(folder, held, labels, rows)
+        print(f"person {person} held out: done", flush=True)
+    print(f"{given.model}: | way | right of {len(data)} | same answer | change | MB | ms |")
+    for way, row in rows.items():
+        print(
+            f"| {way} | {row.right} | {row.same} | {row.change:.4f} | {row.megabytes:.2f} "
+            f"| {min(row.milliseconds):.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ MMACTION = Layout(
         (r"\.nonlocals\.(\d+)\.(theta|phi|g)(\.0)?\.conv\.", r".nonlocals.\1.\2."),
         (r"\.nonlocals\.(\d+)\.conv_out\.conv\.", r".nonlocals.\1.out."),
         (r"\.nonlocals\.(\d+)\.conv_out\.bn\.", r".nonlocals.\1.bn."),
+        (r"\.nonlocals\.(\d+)\.concat_project\.conv\.", r".nonlocals.\1.project."),
         *MMACTION_BLOCK,
         (r"^cls_head\.fc_cls\.", "head."),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 
 from jaxtyping import Float
@@ -114,6 +115,15 @@ def timm_name(key: str) -> str:
     wide = {"conv_pw": 0, "bn1": 1, "conv_dw": 3, "bn2": 4, "conv_pwl": 6, "bn3": 7}
     thin = {"conv_dw": 0, "bn1": 1, "conv_pw": 3, "bn2": 4}
     return f"features.{number}.conv.{(thin if stage == '0' else wide)[part]}.{rest}"
+
+
+def mmaction_name(match: re.Match[str]) -> str:
+    """Our name of ``layer2.1.conv.0.net.conv.``: there each convolution holds its norm."""
+    stage, block, part, net, kind = match.groups()
+    number = 1 + sum(count for _, _, count, _ in TABLE[: int(stage) - 1]) + int(block)
+    if kind == "bn":
+        return f"features.{number}.conv.{3 * int(part) + 1}."
+    return f"features.{number}.conv.{3 * int(part)}.{net or ''}"
 
 
 def from_timm(

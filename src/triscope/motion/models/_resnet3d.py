@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 Middle = Literal["spatial", "depthwise", "pointwise+depthwise"]
 PairFunction = Literal["gaussian", "embedded_gaussian", "dot_product", "concatenation"]
+Pooling = Literal["before", "after", "none"]
+EVERYWHERE = (1 << 20,) * 3  # a window that holds every map: mmaction2's heads average over all
 BLOCKS: Mapping[int, tuple[int, int, int, int]] = {
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),
@@ -26,18 +28,30 @@ Clip = Float[Tensor, "b c t h w"]
 
 
 class Stem(nn.Module):
-    """Convolution t x 7 x 7, batch normalisation, ReLU, max pool over 3 x 3: a quarter the size."""
+    """Convolution t x 7 x 7, batch normalisation, ReLU, max pool over 3 x 3: a quarter the size.
 
-    def __init__(self, channels: int, width: int, time: int, *, eps: float = 1e-5) -> None:
+    ``strides``: those of convolution and pool in time.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        time: int,
+        *,
+        strides: tuple[int, int] = (1, 1),
+        eps: float = 1e-5,
+    ) -> None:
         super().__init__()
+        self.pool_stride = strides[1]
         self.conv = nn.Conv3d(
-            channels, width, (time, 7, 7), (1, 2, 2), (time // 2, 3, 3), bias=False
+            channels, width, (time, 7, 7), (strides[0], 2, 2), (time // 2, 3, 3), bias=False
         )
         self.bn = nn.BatchNorm3d(width, eps=eps)
 
-    def forward(self, x: Clip) -> Float[Tensor, "b d t i j"]:
+    def forward(self, x: Clip) -> Float[Tensor, "b d s i j"]:
         x = F.relu(self.bn(self.conv(x)))
-        return F.max_pool3d(x, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+        return F.max_pool3d(x, (1, 3, 3), (self.pool_stride, 2, 2), (0, 1, 1))
 
 
 class Bottleneck(nn.Module):
@@ -87,8 +101,10 @@ class NonLocal(nn.Module):
     """y = x + BN(W y'), y'_i = sum_j f(x_i, x_j) g(x_j) / C over all places and times (eq. 1).
 
     The four pair functions f of section 3.2 of arXiv:1711.07971. ``pool`` halves the places that
-    are looked at (phi and g), not those that look. As in the paper the last normalisation starts
-    at zero, so that a new block changes nothing.
+    are looked at, not those that look: ``before`` phi and g (SlowFast) or ``after`` them (the
+    paper, mmaction2). ``scaled``: the products of the embedded Gaussian are divided by the root of
+    the width. As in the paper the last normalisation starts at zero, so that a new block changes
+    nothing.
     """
 
     def __init__(
@@ -96,29 +112,31 @@ class NonLocal(nn.Module):
         channels: int,
         *,
         pair: PairFunction = "embedded_gaussian",
-        pool: bool = True,
+        pool: Pooling = "before",
+        scaled: bool = True,
         out_bias: bool = True,
-        conv_bias: bool = True,
     ) -> None:
         super().__init__()
         inner = channels // 2
-        self.pair, self.pool, self.inner = pair, pool, inner
+        self.pair, self.pool, self.inner, self.scaled = pair, pool, inner, scaled
         if pair != "gaussian":
-            self.theta = nn.Conv3d(channels, inner, 1, bias=conv_bias)
-            self.phi = nn.Conv3d(channels, inner, 1, bias=conv_bias)
+            self.theta = nn.Conv3d(channels, inner, 1)
+            self.phi = nn.Conv3d(channels, inner, 1)
         if pair == "concatenation":
             self.project = nn.Conv3d(2 * inner, 1, 1, bias=False)
-        self.g = nn.Conv3d(channels, inner, 1, bias=conv_bias)
+        self.g = nn.Conv3d(channels, inner, 1)
         self.out = nn.Conv3d(inner, channels, 1, bias=out_bias)
         self.bn = nn.BatchNorm3d(channels)
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Clip) -> Clip:
-        seen = F.max_pool3d(x, (1, 2, 2)) if self.pool else x
+        seen = F.max_pool3d(x, (1, 2, 2)) if self.pool == "before" else x
+        phi, g = seen if self.pair == "gaussian" else self.phi(seen), self.g(seen)
+        if self.pool == "after":
+            phi, g = (F.max_pool3d(value, (1, 2, 2)) for value in (phi, g))
         looks = (x if self.pair == "gaussian" else self.theta(x)).flatten(2)  # (b, c, n)
-        shown = (seen if self.pair == "gaussian" else self.phi(seen)).flatten(2)  # (b, c, m)
-        weights = self._weights(looks, shown)  # (b, n, m)
-        answer = weights @ self.g(seen).flatten(2).transpose(1, 2)  # (b, n, c)
+        weights = self._weights(looks, phi.flatten(2))  # (b, n, m)
+        answer = weights @ g.flatten(2).transpose(1, 2)  # (b, n, c)
         answer = answer.transpose(1, 2).reshape(x.shape[0], self.inner, *x.shape[2:])
         return x + self.bn(self.out(answer))
 
@@ -132,7 +150,7 @@ class NonLocal(nn.Module):
         products = looks.transpose(1, 2) @ shown
         if self.pair == "dot_product":
             return products / shown.shape[2]
-        if self.pair == "embedded_gaussian":
+        if self.pair == "embedded_gaussian" and self.scaled:
             products = products * self.inner**-0.5
         return products.softmax(dim=2)
 
@@ -198,11 +216,13 @@ class ResNet3D(nn.Module):
         *,
         depth: int,
         stem_time: int,
+        stem_strides: tuple[int, int] = (1, 1),
         times: Sequence[Sequence[int]],
         middle_pool: int = 1,
         nonlocals: Sequence[Sequence[int]] = ((), (), (), ()),
         pair: PairFunction = "embedded_gaussian",
-        pool_nonlocals: bool = True,
+        pool_nonlocals: Pooling = "before",
+        scaled: bool = True,
         nonlocal_out_bias: bool = True,
         classes: int = 400,
         channels: int = 3,
@@ -211,12 +231,14 @@ class ResNet3D(nn.Module):
     ) -> None:
         super().__init__()
         self.middle_pool, self.window = middle_pool, window
-        self.stem = Stem(channels, 64, stem_time)
+        self.stem = Stem(channels, 64, stem_time, strides=stem_strides)
         self.stages = nn.ModuleList()
         for k, count in enumerate(BLOCKS[depth]):
             wide = 256 * 2**k
             blocks = {
-                i: NonLocal(wide, pair=pair, pool=pool_nonlocals, out_bias=nonlocal_out_bias)
+                i: NonLocal(
+                    wide, pair=pair, pool=pool_nonlocals, scaled=scaled, out_bias=nonlocal_out_bias
+                )
                 for i in nonlocals[k]
             }
             self.stages.append(

@@ -18,13 +18,26 @@ from triscope.kernel.catalogue import model, published
 from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._layouts import MMACTION_BLOCK, PYTORCHVIDEO_BLOCK, layers
 from triscope.motion.models._loading import Layout, load, read_weights
-from triscope.motion.models._resnet3d import BLOCKS, Clip, Middle, Stem, one_clip, pooled, stage
+from triscope.motion.models._resnet3d import (
+    BLOCKS,
+    EVERYWHERE,
+    Clip,
+    Middle,
+    Stem,
+    one_clip,
+    pooled,
+    stage,
+)
 
 Interaction = Literal["ip", "ir"]
 
 
 class Csn(nn.Module):
-    """Stem 3 x 7 x 7, four stages that halve time and space from the second on, linear head."""
+    """Stem 3 x 7 x 7, four stages that halve time and space from the second on, linear head.
+
+    ``everywhere``: the head averages over the whole map (VMZ, mmaction2), not over windows of the
+    size of training (pytorchvideo); the two differ on larger clips.
+    """
 
     def __init__(
         self,
@@ -32,13 +45,14 @@ class Csn(nn.Module):
         depth: int = 101,
         interaction: Interaction = "ir",
         eps: float = 1e-3,
+        everywhere: bool = False,
         frames: int = 32,
         classes: int = 400,
         channels: int = 3,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.frames = frames
+        self.window = EVERYWHERE if everywhere else (max(1, frames // 8), 7, 7)
         middle: Middle = "depthwise" if interaction == "ir" else "pointwise+depthwise"
         self.stem = Stem(channels, 64, 3, eps=eps)
         self.stages = nn.ModuleList(
@@ -60,8 +74,7 @@ class Csn(nn.Module):
         x = self.stem(one_clip(clips))
         for part in self.stages:
             x = part(x)
-        places = pooled(x, (max(1, self.frames // 8), 7, 7))
-        return self.head(self.dropout(places)).mean((1, 2, 3))
+        return self.head(self.dropout(pooled(x, self.window))).mean((1, 2, 3))
 
 
 @dataclass(frozen=True)
@@ -164,7 +177,8 @@ def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
     """Clips (b, 3, t, h, w) to logits (b, k); keys of pytorchvideo, VMZ or mmaction2.
 
     Without an ending the name means ``ir``. The normalisations of VMZ and mmaction2 add 1e-3 to
-    the variance, those of pytorchvideo 1e-5: the keys tell.
+    the variance and their heads average over the whole map, those of pytorchvideo add 1e-5: the
+    keys tell.
     """
     interaction: Interaction = "ip" if name.endswith("_ip") else "ir"
     weights = read_weights(state_dict, (*LAYOUTS, _mmaction(interaction)))
@@ -174,6 +188,7 @@ def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
             depth=int(name.split("_")[1][1:]),
             interaction=interaction,
             eps=1e-5 if weights.layout == "pytorchvideo" else 1e-3,
+            everywhere=weights.layout != "pytorchvideo",
             classes=weights.rows("head.weight", 400),
         ),
         weights,

@@ -256,6 +256,18 @@ LAYOUTS = (
         ),
     ),
     Layout(
+        "mmaction2",
+        r"^backbone\.patch_embed\.projection\.",
+        (
+            (r"^backbone\.", ""),
+            (r"^patch_embed\.projection\.", "patch_embed."),
+            (r"\.attn\.pool_([qkv])\.", r".attn.pool_\1.conv."),
+            (r"\.attn\.norm_([qkv])\.", r".attn.pool_\1.norm."),
+            (r"^norm3\.", "norm."),
+            (r"^cls_head\.fc_cls\.", "head."),
+        ),
+    ),
+    Layout(
         "torchvision",
         r"^conv_proj\.",
         (
@@ -275,7 +287,7 @@ LAYOUTS = (
 
 @published("mvit_v2_s", "mvit_v2_b", "mvit_v2_l")
 def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
-    """Clips (b, 3, t, h, w) to logits (b, k); keys of SlowFast or torchvision.
+    """Clips (b, 3, t, h, w) to logits (b, k); keys of SlowFast, mmaction2 or torchvision.
 
     The tables of relative positions say for which length and size a file was trained; other
     inputs interpolate them.

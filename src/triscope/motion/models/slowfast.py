@@ -24,6 +24,7 @@ from triscope.motion.models._layouts import (
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import (
     BLOCKS,
+    EVERYWHERE,
     Clip,
     NonLocal,
     Stem,
@@ -65,21 +66,24 @@ class SlowFast(nn.Module):
     """Two pathways with lateral connections behind stem, res2, res3 and res4.
 
     ``alpha`` is the ratio of their frame rates, ``beta_inv`` that of their widths; only the first
-    ``res4_in_time`` bottlenecks of res4 look over time (all of them where None); ``nonlocals``
-    says after which bottlenecks of the slow path non-local blocks stand. Library
-    differences are arguments: ``lateral_norm`` (BN and ReLU after a lateral convolution),
-    ``fast_first`` (order at the classifier), ``slow_frames`` (which frames the slow path gets).
+    ``res4_in_time`` bottlenecks of res4 look over time in the slow and in the fast path (all of
+    them where None); ``fast_depth`` is that of the fast path where it is another; ``nonlocals``
+    says after which bottlenecks of the slow path non-local blocks stand. Library differences are
+    arguments: ``lateral_norm`` (BN and ReLU after a lateral convolution), ``fast_first`` (order at
+    the classifier), ``slow_frames`` (which frames the slow path gets), ``everywhere`` (the head
+    averages over the whole map, not over windows of the size of training).
     """
 
     def __init__(
         self,
         *,
         depth: int = 50,
+        fast_depth: int | None = None,
         alpha: int = 4,
         beta_inv: int = 8,
         reach: int = 7,
         frames: int = 32,
-        res4_in_time: int | None = None,
+        res4_in_time: tuple[int | None, int | None] = (None, None),
         nonlocals: Sequence[Sequence[int]] = ((), (), (), ()),
         classes: int = 400,
         channels: int = 3,
@@ -87,32 +91,36 @@ class SlowFast(nn.Module):
         lateral_norm: bool = True,
         fast_first: bool = False,
         slow_frames: SlowFrames = "linspace",
+        everywhere: bool = False,
     ) -> None:
         super().__init__()
-        self.alpha, self.frames = alpha, frames
+        self.alpha = alpha
+        self.windows = ((frames // alpha, 7, 7), (frames, 7, 7))
+        if everywhere:
+            self.windows = (EVERYWHERE, EVERYWHERE)
         self.fast_first, self.slow_frames = fast_first, slow_frames
         thin = 64 // beta_inv
         self.slow = Pathway(Stem(channels, 64, 1))
         self.fast = Pathway(Stem(channels, thin, 5))
         self.lateral = nn.ModuleList()
-        for k, count in enumerate(BLOCKS[depth]):
+        counts = zip(BLOCKS[depth], BLOCKS[fast_depth or depth], strict=True)
+        for k, (count, fast_count) in enumerate(counts):
             inner, before = 64 * 2**k, 64 if k == 0 else 128 * 2**k
             stride = (1, 1, 1) if k == 0 else (1, 2, 2)
             thin_in = before // beta_inv
-            moving = res4_in_time if k == 2 and res4_in_time is not None else count
-            times = (3,) * moving + (1,) * (count - moving)
+            moving = res4_in_time if k == 2 else (None, None)
             self.lateral.append(Lateral(thin_in, alpha, reach, norm=lateral_norm))
             self.slow.stages.append(
                 stage(
                     before + 2 * thin_in, inner, 4 * inner, count,
-                    times=times if k > 1 else (1,), stride=stride,
+                    times=_reaches(count, moving[0]) if k > 1 else (1,), stride=stride,
                     nonlocals={i: NonLocal(4 * inner, pair="dot_product") for i in nonlocals[k]},
                 )
             )  # fmt: skip
             self.fast.stages.append(
                 stage(
-                    thin_in, inner // beta_inv, 4 * inner // beta_inv, count,
-                    times=times, stride=stride,
+                    thin_in, inner // beta_inv, 4 * inner // beta_inv, fast_count,
+                    times=_reaches(fast_count, moving[1]), stride=stride,
                 )
             )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
@@ -126,10 +134,7 @@ class SlowFast(nn.Module):
         for lateral, slow_stage, fast_stage in stages:
             slow = slow_stage(torch.cat((slow, lateral(fast)), dim=1))
             fast = fast_stage(fast)
-        seen = [
-            pooled(slow, (self.frames // self.alpha, 7, 7)),
-            pooled(fast, (self.frames, 7, 7)),
-        ]
+        seen = [pooled(slow, self.windows[0]), pooled(fast, self.windows[1])]
         if self.fast_first:
             seen.reverse()
         return self.head(self.dropout(torch.cat(seen, dim=-1))).mean((1, 2, 3))
@@ -143,6 +148,12 @@ class SlowFast(nn.Module):
         else:
             index = torch.linspace(0, t - 1, count).long()
         return clips.index_select(2, index.to(clips.device)), clips
+
+
+def _reaches(count: int, moving: int | None) -> tuple[int, ...]:
+    """Frames that the first convolution of each bottleneck sees: 3 in the first ``moving``."""
+    moving = count if moving is None else moving
+    return (3,) * moving + (1,) * (count - moving)
 
 
 def _pathway(match: Any) -> str:
@@ -209,18 +220,24 @@ class Variant:
     alpha: int  # frames of the fast pathway for one of the slow
     reach: int  # of the lateral convolutions, in frames
     frames: int = 32  # of the fast pathway
-    res4_in_time: int | None = None
+    res4_in_time: tuple[int | None, int | None] = (None, None)  # bottlenecks, slow and fast
     nonlocals: tuple[tuple[int, ...], ...] = ((), (), (), ())
+    fast_depth: int | None = None
 
 
 VARIANTS: Mapping[str, Variant] = {
     "slowfast_r50": Variant(50, 4, 7),
     "slowfast_r50_4x16": Variant(50, 8, 5),
     "slowfast_r101": Variant(101, 4, 5),
-    "slowfast_r101_50_50": Variant(101, 4, 5, res4_in_time=6),
-    "slowfast_r101_50_50_16x8": Variant(101, 4, 5, 64, res4_in_time=6),
-    "slowfast_nln_r50": Variant(50, 4, 7, nonlocals=AFTER),
+    "slowfast_r101_50_50": Variant(101, 4, 5, res4_in_time=(6, 6)),
+    "slowfast_r101_50_50_16x8": Variant(101, 4, 5, 64, res4_in_time=(6, 6)),
+    "slowfast_r101_50_101": Variant(101, 4, 5, res4_in_time=(6, None)),
+    "slowfast_r101_r50_4x16": Variant(101, 8, 5, fast_depth=50),  # mmaction2's
+    "slowfast_nln_r50": Variant(50, 4, 5, nonlocals=AFTER),
     "slowfast_nln_r50_4x16": Variant(50, 8, 5, nonlocals=AFTER),
+    "slowfast_nln_r101_50_50_16x8": Variant(
+        101, 4, 5, 64, res4_in_time=(6, 6), nonlocals=((), (), (6, 13, 20), ())
+    ),
 }
 
 
@@ -241,8 +258,11 @@ class Settings(ClipSettings):
         "slowfast_r101",
         "slowfast_r101_50_50",
         "slowfast_r101_50_50_16x8",
+        "slowfast_r101_50_101",
+        "slowfast_r101_r50_4x16",
         "slowfast_nln_r50",
         "slowfast_nln_r50_4x16",
+        "slowfast_nln_r101_50_50_16x8",
     ] = "slowfast_r50"  # of the published networks
     sampling: Literal["segments", "dense"] = "dense"  # frames in a row
     frames: int = 32  # of the fast pathway
@@ -268,16 +288,18 @@ class SlowFastModel(ClipModel):
 
 @published(
     "slowfast_r50", "slowfast_r50_4x16", "slowfast_r50_8x8", "slowfast_r101", "slowfast_r101_8x8",
-    "slowfast_r101_50_50", "slowfast_r101_50_50_16x8", "slowfast_nln_r50", "slowfast_nln_r50_4x16",
-    "slowfast_nln_r50_8x8",
+    "slowfast_r101_50_50", "slowfast_r101_50_50_8x8", "slowfast_r101_50_50_16x8",
+    "slowfast_r101_50_101", "slowfast_r101_50_101_8x8", "slowfast_r101_r50_4x16",
+    "slowfast_nln_r50", "slowfast_nln_r50_4x16", "slowfast_nln_r50_8x8",
+    "slowfast_nln_r101_50_50_16x8",
 )  # fmt: skip
 def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
     """Clips (b, 3, t, h, w), or the list [slow, fast], to logits (b, k).
 
     Keys of SlowFast, pytorchvideo or mmaction2. The last has no BN and ReLU in its lateral
-    connections unless the file holds them, puts the fast features first at the classifier, and
-    picks the slow frames by nearest interpolation: its keys are read as that variant. The reach
-    of the lateral convolutions (5 or 7 frames) is read from the file.
+    connections unless the file holds them, puts the fast features first at the classifier, picks
+    the slow frames by nearest interpolation and averages over the whole map: its keys are read as
+    that variant. The reach of the lateral convolutions (5 or 7 frames) is read from the file.
     """
     weights, name = read_weights(state_dict, LAYOUTS), name.removesuffix("_8x8")
     theirs = weights.layout == "mmaction2"
@@ -292,6 +314,7 @@ def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
             lateral_norm=weights.has(r"^lateral\.0\.bn\.") or not theirs,
             fast_first=theirs,
             slow_frames="nearest" if theirs else "linspace",
+            everywhere=theirs,
         ),
         weights,
     )

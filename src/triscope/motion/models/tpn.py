@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from triscope.kernel.catalogue import model, published
 from triscope.motion.models._clip_model import ClipModel, ClipSettings
-from triscope.motion.models._layouts import TORCHVISION_BLOCK
+from triscope.motion.models._layouts import MMACTION_BLOCK, TORCHVISION_BLOCK
 from triscope.motion.models._loading import Layout, load, read_weights
 from triscope.motion.models._resnet3d import BLOCKS, Clip, Stem, stage
 
@@ -233,13 +233,30 @@ LAYOUTS = (
             (r"^cls_head\.fc_cls\.", "head."),
         ),
     ),
+    Layout(
+        "mmaction2",
+        r"^neck\.",
+        (
+            (r"^(backbone|neck)\.(?!aux_head)(.*)\.conv\.(conv|bn)\.", r"\1.\2.\3."),
+            (r"^backbone\.conv1\.(conv|bn)\.", r"stem.\1."),
+            (r"^backbone\.", ""),
+            *NECK,
+            (r"^neck\.(temporal\.\d|up)\.conv\.conv\.", r"neck.\1.conv."),
+            (r"\.downsamples\.(\d)\.", r".levels.\1."),
+            *MMACTION_BLOCK,
+            (r"^cls_head\.fc_cls\.", "head."),
+        ),
+    ),
 )
 
 
 @published("tpn_r50_8x8", "tpn_r50_16x4", "tpn_r50_32x2", "tpn_r101_8x8", "tpn_r101_16x4",
            "tpn_r101_32x2")  # fmt: skip
 def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
-    """Clips (b, n, 3, t, h, w) or (b, 3, t, h, w) to logits (b, k); keys of the authors."""
+    """Clips (b, n, 3, t, h, w) or (b, 3, t, h, w) to logits (b, k).
+
+    Keys of the authors, or of mmaction2.
+    """
     weights = read_weights(state_dict, LAYOUTS)
     _, depth, sampling = name.split("_")
     frames = int(sampling.split("x")[0])

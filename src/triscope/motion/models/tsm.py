@@ -27,6 +27,7 @@ from triscope.motion.models._frames import (
     shifted_by,
 )
 from triscope.motion.models._loading import Layout, load, read_weights
+from triscope.motion.models._mobilenetv2 import mmaction_name
 
 FOLD = 8  # a shift moves 1/8 of the channels (both ways: twice that)
 
@@ -199,6 +200,21 @@ ONLINE = (
         ),
     ),
 )
+MMACTION_MOBILE = (
+    Layout(
+        "mmaction2",
+        r"^backbone\.layer1\.0\.conv\.0\.conv\.",
+        (
+            (r"^backbone\.conv1\.conv\.", "base.features.0.0."),
+            (r"^backbone\.conv1\.bn\.", "base.features.0.1."),
+            (r"^backbone\.conv2\.conv\.", "base.features.18.0."),
+            (r"^backbone\.conv2\.bn\.", "base.features.18.1."),
+            (r"^backbone\.", "base."),
+            (r"layer(\d)\.(\d)\.conv\.(\d)\.(net\.)?(conv|bn)\.", mmaction_name),
+            (r"^cls_head\.fc_cls\.", "head."),
+        ),
+    ),
+)
 
 
 def network(
@@ -218,11 +234,11 @@ def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
     """Segments (b, s * 3, h, w), or clips (b, 3, s, h, w), to logits (b, k).
 
     ``tsm_online_mobilenetv2`` takes one frame and its ten buffers and answers logits and buffers
-    (see Online). Keys of the authors, or of mmaction2 (ResNet).
+    (see Online). Keys of the authors, or of mmaction2.
     """
     prefixes: Sequence[tuple[str, str]] = ((r"\.conv1\.conv\.net\.", ".conv1.net."),)
     online = "online" in name
-    own = layouts(tuple(prefixes))
+    own = (*MMACTION_MOBILE, *layouts(tuple(prefixes)))
     weights = read_weights(state_dict, (*ONLINE, *own) if online else (*own, *ONLINE))
     tsm = load(
         name,

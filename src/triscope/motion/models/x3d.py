@@ -18,7 +18,7 @@ from triscope.kernel.catalogue import model, published
 from triscope.motion.models._clip_model import ClipModel, ClipSettings
 from triscope.motion.models._layouts import PYTORCHVIDEO_BLOCK, SLOWFAST_BLOCK
 from triscope.motion.models._loading import Layout, load, read_weights
-from triscope.motion.models._resnet3d import Clip, one_clip, pooled
+from triscope.motion.models._resnet3d import EVERYWHERE, Clip, one_clip, pooled
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,11 @@ class Head(nn.Module):
 
 
 class X3d(nn.Module):
-    """The network of a shape; time keeps its length up to the head."""
+    """The network of a shape; time keeps its length up to the head.
+
+    Library differences are arguments: ``shortcut_norm`` (of the shortcut that keeps its width) and
+    ``everywhere`` (the head averages over the whole map, not over windows of the size of training).
+    """
 
     def __init__(
         self,
@@ -160,6 +164,7 @@ class X3d(nn.Module):
         channels: int = 3,
         dropout: float = 0.5,
         shortcut_norm: bool = True,
+        everywhere: bool = False,
     ) -> None:
         super().__init__()
         self.shape = shape
@@ -184,7 +189,8 @@ class X3d(nn.Module):
                 )
             )  # fmt: skip
             before = narrow
-        self.head = Head(before, inner, classes, shape.window, dropout)
+        window = EVERYWHERE if everywhere else shape.window
+        self.head = Head(before, inner, classes, window, dropout)
 
     def forward(self, clips: Clip | list[Clip]) -> Float[Tensor, "b k"]:
         x = self.stem(one_clip(clips))
@@ -308,7 +314,8 @@ def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
     """Clips (b, 3, t, h, w) to logits (b, k); keys of pytorchvideo, SlowFast or mmaction2.
 
     pytorchvideo does not normalise the one shortcut that keeps its width (3,794,274 parameters
-    instead of the 3,794,322 of the published X3D-S): the keys tell.
+    instead of the 3,794,322 of the published X3D-S), the head of mmaction2 averages over the whole
+    map: the keys tell.
     """
     weights = read_weights(state_dict, LAYOUTS)
     if weights.layout == "mmaction2":  # its wide layer is linear, ours a 1 x 1 x 1 convolution
@@ -321,6 +328,7 @@ def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:
             SHAPES[name],
             classes=weights.rows("head.fc.weight", 400),
             shortcut_norm=weights.has(r"^stages\.0\.0\.shortcut_bn\."),
+            everywhere=weights.layout == "mmaction2",
         ),
         weights,
     )
