@@ -23,6 +23,7 @@ from triscope.kernel.data import open_data, read_image
 from triscope.kernel.metrics.overlap import iou
 from triscope.segment.evaluate.clicks import moved_box
 from triscope.segment.export.folder import export_folder
+from triscope.segment.frame import Frame
 from triscope.segment.models.sam import BUILDERS
 from triscope.segment.networks import load_network
 from triscope.segment.predictor import Predictor
@@ -58,37 +59,34 @@ def main(
             sides[label] = RuntimePredictor(
                 folders[int8], engine=engine, precision=precision, threads=1
             )
-        print(machine())
-        used = timed(sides, int(times))
-        first = used["torch f32"]
-        wanted = torch_side.embed(scene(3, (600, 800)).image).values
+        print(machine(), flush=True)
+        used, embeddings = timed(sides, int(times))
+        wanted = embeddings["torch f32"]
         overlaps = compared(sides, pictures, int(count)) if pictures else {}
-        for label, side in sides.items():
-            found = side.embed(scene(3, (600, 800)).image).values
-            error = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+        for label in sides:
+            error = np.linalg.norm(embeddings[label] - wanted) / np.linalg.norm(wanted)
             seen = ""
             if overlaps:
                 seen = f"  IoU {np.mean(overlaps[label]):.4f}, least {min(overlaps[label]):.4f}"
-            ratio = first / used[label]
+            ratio = used["torch f32"] / used[label]
             print(f"{label:22} {used[label]:6.3f} s {ratio:5.2f}x  error {error:.1e}{seen}")
 
 
-def timed(sides: dict[str, Any], times: int) -> dict[str, float]:
-    """Least CPU seconds of one embedding, the sides in turn."""
+def timed(sides: dict[str, Any], times: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Least CPU seconds of one embedding, in turn, after one to warm up; and the embeddings."""
     best: dict[str, float] = {}
+    embeddings: dict[str, Any] = {}
     image = scene(3, (600, 800)).image
+    pixels = Frame((600, 800), next(iter(sides.values())).side).pixels(image)
     for turn in range(times + 1):
         for label, side in sides.items():
-            frame = side.embed(image).frame if not turn else None
-            pixels = PIXELS.setdefault(side.side, frame.pixels(image) if frame else None)
             start = process_time()
-            side._embed(pixels)
+            embeddings[label] = side._embed(pixels)
+            used = process_time() - start
             if turn:
-                best[label] = min(best.get(label, np.inf), process_time() - start)
-    return best
-
-
-PIXELS: dict[int, Any] = {}
+                best[label] = min(best.get(label, np.inf), used)
+            print(f"  {label}: {used:.2f} s", file=sys.stderr, flush=True)
+    return best, embeddings
 
 
 def compared(sides: dict[str, Any], pictures: str, count: int) -> dict[str, list[float]]:

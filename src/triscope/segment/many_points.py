@@ -22,6 +22,7 @@ from triscope.errors import UsageError
 from triscope.segment.everything import Survivors
 from triscope.segment.models._layers import LayerNorm2d
 from triscope.segment.models._mask_decoder import Attention, MaskDecoder, TwoWayBlock
+from triscope.segment.models._nano_decoder import NanoDecoder
 from triscope.segment.models.sam import Sam
 
 Floats = NDArray[np.float32]
@@ -38,7 +39,7 @@ class ManyPoints:
     """
 
     def __init__(self, network: Sam, at_once: int = 4, *, half: bool = False) -> None:
-        if network.prompt_encoder.click_maps is not None:
+        if isinstance(network.mask_decoder, NanoDecoder):
             raise UsageError("prompts change what this network sees: take PlainPoints instead.")
         self.network = network.eval()
         self.side, self.at_once, self.half = network.image_size, at_once, half

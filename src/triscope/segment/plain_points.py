@@ -52,8 +52,12 @@ class PlainPoints:
 def grid_decoder(predictor: Prompted) -> GridDecoder:
     """The fastest decoder of everything mode for this predictor."""
     network: Any = getattr(predictor, "network", None)
-    if network is None or network.prompt_encoder.click_maps is not None:
+    if network is None:
         return PlainPoints(predictor)
     from triscope.segment.many_points import ManyPoints
+    from triscope.segment.models._nano_decoder import NanoDecoder
+
+    if isinstance(network.mask_decoder, NanoDecoder):
+        return PlainPoints(predictor)
 
     return ManyPoints(network)

@@ -122,3 +122,11 @@ def means(rows: Iterable[Row]) -> dict[str, float]:
     table = list(rows)
     ways = dict.fromkeys(way for row in table for way in row.iou)
     return {way: float(np.mean([row.iou[way] for row in table])) for way in ways}
+
+
+def by_group(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Mean overlap of each way by the group (or label) of the masks; "none" where it has none."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.group or "none", []).append(row)
+    return {name: means(some) for name, some in found.items()}

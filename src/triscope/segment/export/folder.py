@@ -61,7 +61,7 @@ def write_encoder(network: Sam, path: Path) -> None:
 def write_decoder(network: Sam, path: Path, options: Options = Options()) -> None:
     """The prompt decoder with the published inputs and outputs; n prompts at a time."""
     graph = DecoderGraph(network, options)
-    width, grid, mask = network.prompt_encoder.width, network.grid, network.mask_size
+    width, grid, mask = network.embedding_width, network.grid, network.mask_size
     example = {
         "image_embeddings": torch.zeros(1, width, grid, grid),
         "point_coords": torch.zeros(2, 3, 2),

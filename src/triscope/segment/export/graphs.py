@@ -14,7 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from triscope.segment.models._drawn_prompts import DrawnPrompts
 from triscope.segment.models._mask_decoder import Attention, MaskDecoder, TwoWayBlock
+from triscope.segment.models._nano_decoder import NanoDecoder
 from triscope.segment.models.sam import Sam
 
 SEVERAL = 1000.0  # outweighs every IoU: with several points token 0 answers, with one it does not
@@ -50,9 +52,10 @@ class DecoderGraph(nn.Module):
     def __init__(self, network: Sam, options: Options = Options()) -> None:
         super().__init__()
         self.prompts, self.options = network.prompt_encoder, options
-        self.decoder = FoldedDecoder(network.mask_decoder)
-        positions = network.prompt_encoder.dense_pe()[0].flatten(1).t()
-        self.register_buffer("positions", positions.contiguous()[None])  # (1, p, c)
+        # Prompts change what the small network sees: nothing of it can be folded.
+        plain = isinstance(network.mask_decoder, NanoDecoder)
+        self.decoder = network.mask_decoder if plain else FoldedDecoder(network.mask_decoder)
+        self.register_buffer("positions", network.prompt_encoder.dense_pe())
 
     def forward(
         self,
@@ -66,11 +69,10 @@ class DecoderGraph(nn.Module):
         embedded = self.prompts.mask_downscaling(mask_input)  # (n, d, g, g)
         absent = self.prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
         dense = has_mask_input * embedded + (1 - has_mask_input) * absent
-        if self.prompts.click_maps is not None:
-            dense = dense + self.prompts.shown(point_coords, point_labels)
-        image = (image_embeddings + dense).flatten(2).transpose(1, 2)  # (n, p, c)
-        positions = self.get_buffer("positions")
-        logits, iou = self.decoder(self.decoder.tokens(sparse), image, positions)
+        if isinstance(self.prompts, DrawnPrompts):
+            shown = self.prompts.shown(point_coords, point_labels, has_mask_input * mask_input)
+            dense = torch.cat([dense, shown], dim=1)
+        logits, iou = self.decoder(image_embeddings, self.get_buffer("positions"), sparse, dense)
         if self.options.stability:
             iou = stability(logits)
         return (
@@ -112,16 +114,16 @@ class FoldedDecoder(nn.Module):
         self.norm_last = transformer.norm_final_attn
         self.upscaler = MatrixUpscaler(decoder)
 
-    def tokens(self, sparse: Float[Tensor, "n k c"]) -> Float[Tensor, "n t c"]:
-        """IoU token, mask tokens, prompt tokens."""
-        return self.decoder.tokens(sparse)
-
     def forward(
         self,
-        tokens: Float[Tensor, "n t c"],
-        image: Float[Tensor, "n p c"],
-        positions: Float[Tensor, "1 p c"],
+        embedding: Float[Tensor, "1 c g g"],
+        dense_pe: Float[Tensor, "1 c g g"],
+        sparse: Float[Tensor, "n k c"],
+        dense: Float[Tensor, "n c g g"],
     ) -> tuple[Float[Tensor, "n m l l"], Float[Tensor, "n m"]]:
+        image = (embedding + dense).flatten(2).transpose(1, 2)  # (n, p, c)
+        positions = dense_pe.flatten(2).transpose(1, 2)  # (1, p, c)
+        tokens = self.decoder.tokens(sparse)
         queries = tokens
         for block, look, tell in zip(self.blocks, self.look, self.tell, strict=True):
             assert isinstance(block, TwoWayBlock)

@@ -20,10 +20,13 @@ class MaskDecoder(nn.Module):
     Token 0 gives the mask for prompts without ambiguity, tokens 1 to 3 the three nested ones.
     """
 
-    def __init__(self, *, width: int, heads: int, hidden: int, masks: int = 4) -> None:
+    def __init__(
+        self, *, width: int, heads: int, hidden: int, masks: int = 4, depth: int = 2
+    ) -> None:
         super().__init__()
         self.width, self.masks = width, masks
-        self.transformer = TwoWayTransformer(width=width, heads=heads, hidden=hidden, depth=2)
+        self.embedding_width = width
+        self.transformer = TwoWayTransformer(width=width, heads=heads, hidden=hidden, depth=depth)
         self.iou_token = nn.Embedding(1, width)
         self.mask_tokens = nn.Embedding(masks, width)
         self.output_upscaling = nn.Sequential(
@@ -47,7 +50,7 @@ class MaskDecoder(nn.Module):
     ) -> tuple[Float[Tensor, "n m l l"], Float[Tensor, "n m"]]:
         """Logits of all masks (token 0 first) and their predicted IoU."""
         n, _, grid, _ = dense.shape
-        image = (embedding + dense).flatten(2).transpose(1, 2)  # (n, g*g, c)
+        image = each(dense, embedding).flatten(2).transpose(1, 2)  # (n, g*g, c)
         positions = dense_pe.flatten(2).transpose(1, 2)  # (1, g*g, c)
         tokens, image = self.transformer(self.tokens(sparse), image, positions)
         upscaled = self.output_upscaling(image.transpose(1, 2).reshape(n, -1, grid, grid))
@@ -64,6 +67,14 @@ class MaskDecoder(nn.Module):
         """What each mask token is multiplied with the upscaled image as."""
         made = [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         return torch.stack(made, dim=1)
+
+
+def each(
+    prompts: Float[Tensor, "n c h w"], images: Float[Tensor, "e c h w"]
+) -> Float[Tensor, "n c h w"]:
+    """What is of each prompt plus what is of its image: n/e prompts an image, in order."""
+    apart = prompts.reshape(len(images), -1, *prompts.shape[1:])
+    return (apart + images[:, None]).flatten(0, 1)
 
 
 class TwoWayTransformer(nn.Module):

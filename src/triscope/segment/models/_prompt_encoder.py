@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from triscope.segment.models._click_maps import ClickMaps
 from triscope.segment.models._layers import LayerNorm2d
 
 NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT, PADDING = 0, 1, 2, 3, -1  # labels of points
@@ -27,7 +26,6 @@ class PromptEncoder(nn.Module):
         image_size: int,
         grid: int,
         mask_width: int = 16,
-        click_maps: ClickMaps | None = None,
     ) -> None:
         super().__init__()
         self.width, self.image_size, self.grid = width, image_size, grid
@@ -44,7 +42,6 @@ class PromptEncoder(nn.Module):
             nn.Conv2d(mask_width, width, kernel_size=1),
         )
         self.no_mask_embed = nn.Embedding(1, width)
-        self.click_maps = click_maps  # the published networks have none
 
     def forward(
         self,
@@ -58,17 +55,7 @@ class PromptEncoder(nn.Module):
         sparse = self.sparse(points, labels, boxes, tokens)
         if sparse is None:
             sparse = self.no_mask_embed.weight.new_zeros(_count(masks), 0, self.width)
-        dense = self.dense(masks, sparse.shape[0])
-        if self.click_maps is not None:
-            dense = dense + self.shown(*_with_corners(dense, points, labels, boxes))
-        return sparse, dense
-
-    def shown(
-        self, points: Float[Tensor, "n p 2"], labels: Shaped[Tensor, "n p"]
-    ) -> Float[Tensor, "n c g g"]:
-        """Where the points and corners lie, embedded; only with ``click_maps``."""
-        assert self.click_maps is not None
-        return self.click_maps(points, labels, self.image_size, self.grid)
+        return sparse, self.dense(masks, sparse.shape[0])
 
     def sparse(
         self,
@@ -132,20 +119,6 @@ class FourierPositions(nn.Module):
         matrix = self.positional_encoding_gaussian_matrix
         angles = 2 * math.pi * ((2 * xy.to(matrix.dtype) - 1) @ matrix)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
-def _with_corners(
-    like: Tensor, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None
-) -> tuple[Float[Tensor, "n p 2"], Float[Tensor, "n p"]]:
-    """Points and labels with the corners of the boxes among them; there may be none."""
-    coords, marks = [like.new_zeros(len(like), 0, 2)], [like.new_zeros(len(like), 0)]
-    if points is not None and labels is not None:
-        coords.append(points.to(like.dtype))
-        marks.append(labels.to(like.dtype))
-    if boxes is not None:
-        coords.append(boxes.reshape(-1, 2, 2).to(like.dtype))
-        marks.append(like.new_tensor([[TOP_LEFT, BOTTOM_RIGHT]]).expand(len(boxes), 2))
-    return torch.cat(coords, dim=1), torch.cat(marks, dim=1)
 
 
 def _count(masks: Tensor | None) -> int:

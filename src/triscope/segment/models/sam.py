@@ -13,8 +13,10 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from triscope.kernel.catalogue import published
-from triscope.segment.models._click_maps import ClickMaps
+from triscope.segment.models._drawn_prompts import DrawnPrompts
 from triscope.segment.models._mask_decoder import MaskDecoder
+from triscope.segment.models._nano_decoder import NanoDecoder
+from triscope.segment.models._nano_encoder import NanoEncoder
 from triscope.segment.models._prompt_encoder import PromptEncoder
 from triscope.segment.models._tiny_vit import Stage, TinyViT
 from triscope.segment.models._vit import ImageEncoderViT
@@ -43,6 +45,11 @@ class Sam(nn.Module):
         self.image_size, self.grid = prompt_encoder.image_size, prompt_encoder.grid
 
     @property
+    def embedding_width(self) -> int:
+        """Channels of an embedding."""
+        return self.mask_decoder.embedding_width
+
+    @property
     def mask_size(self) -> int:
         """Side of the logits and of mask prompts."""
         return 4 * self.grid
@@ -59,10 +66,10 @@ class Sam(nn.Module):
         labels: Shaped[Tensor, "n p"] | None = None,
         boxes: Float[Tensor, "n 4"] | None = None,
         masks: Float[Tensor, "n 1 m m"] | None = None,
-        tokens: Float[Tensor, "n t d"] | None = None,
+        tokens: Float[Tensor, "n t w"] | None = None,
         multimask: bool = True,
     ) -> tuple[Float[Tensor, "n k l l"], Float[Tensor, "n k"]]:
-        """Low-resolution logits and predicted IoU of n prompts on one image, or on n images.
+        """Low-resolution logits and predicted IoU of n prompts on e images, n/e on each, in order.
 
         Points (x, y) and boxes xyxy are pixels of the input square, labels 1 (inside), 0 (outside)
         or -1 (padding), masks are logits, tokens are ready prompt tokens (a projected text, say).
@@ -82,7 +89,7 @@ class Sam(nn.Module):
         labels: Shaped[Tensor, "n p"] | None = None,
         boxes: Float[Tensor, "n 4"] | None = None,
         masks: Float[Tensor, "n 1 m m"] | None = None,
-        tokens: Float[Tensor, "n t d"] | None = None,
+        tokens: Float[Tensor, "n t w"] | None = None,
     ) -> tuple[Float[Tensor, "n 4 l l"], Float[Tensor, "n 4"]]:
         """As ``decode``, with all four masks: the single one first."""
         sparse, dense = self.prompt_encoder(points, labels, boxes, masks, tokens)
@@ -141,27 +148,15 @@ def mobile_sam() -> Sam:
 
 
 def sam_nano(image_size: int = 512) -> Sam:
-    """Our small one, at 512 px: embeddings 32x32x128, logits 128x128, below 2 M parameters.
+    """Our small one, at 512 px: embeddings 32x32x512, logits 128x128, below 2 M parameters.
 
-    Clicks and boxes enter as maps too, which makes it learn what they mean in hours, not weeks.
-    No weight depends on ``image_size``: training begins with smaller images.
+    Convolutions in the encoder, details for the decoder and prompts drawn as maps make it learn in
+    hours, not weeks. No weight depends on ``image_size``: training begins with smaller images.
     """
     return Sam(
-        image_encoder=TinyViT(
-            stages=(
-                Stage(width=32, depth=1, stride=2),
-                Stage(width=64, depth=2, heads=2, window=8, stride=2),
-                Stage(width=128, depth=4, heads=4, window=16),
-            ),
-            out=128,
-        ),
-        prompt_encoder=PromptEncoder(
-            width=128,
-            image_size=image_size,
-            grid=image_size // 16,
-            click_maps=ClickMaps(width=128),
-        ),
-        mask_decoder=MaskDecoder(width=128, heads=8, hidden=512),
+        image_encoder=NanoEncoder(widths=(32, 64, 128), depths=(2, 2, 2), heads=4, out=128),
+        prompt_encoder=DrawnPrompts(width=128, image_size=image_size, grid=image_size // 16),
+        mask_decoder=NanoDecoder(width=128, heads=8, hidden=256),
     )
 
 

@@ -269,7 +269,7 @@ def _look(rng: np.random.Generator, *, flat: bool = False) -> Look:
         second = np.clip(colour * np.float32(rng.uniform(0.6, 1.4)), 0, 1)
     else:
         second = _colour(rng)
-    shape = 0.0 if flat else float(rng.choice([0, 0.4, 0.8, 1.2]))
+    shape = 0.0 if flat else float(rng.choice([0, 0.2, 0.5, 1.0]))
     gloss = float(rng.choice([0, 0, 0.3, 0.9])) if shape else 0.0
     kinds = fields.ALL if rng.random() < 0.7 else (fields.plain, fields.layers, fields.clouds)
     texture = kinds[int(rng.integers(len(kinds)))]

@@ -52,7 +52,7 @@ def small_encoder(teacher: Sam, widths: tuple[int, int, int] = (32, 64, 128)) ->
             Stage(width=second, depth=2, heads=max(second // 32, 1), window=8, stride=2),
             Stage(width=third, depth=4, heads=max(third // 32, 1), window=16),
         ),
-        out=teacher.prompt_encoder.width,
+        out=teacher.embedding_width,
     )
 
 

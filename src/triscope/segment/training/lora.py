@@ -33,8 +33,8 @@ class LoraLinear(nn.Module):
 def add_lora(encoder: nn.Module, rank: int = 4) -> int:
     """Replace the linear layers of all attentions; answers how many."""
     count = 0
-    for name, module in list(encoder.named_modules()):
-        if not name.endswith("attn"):
+    for module in list(encoder.modules()):
+        if not isinstance(getattr(module, "qkv", None), nn.Linear):
             continue
         for key in ("qkv", "proj"):
             linear = getattr(module, key)

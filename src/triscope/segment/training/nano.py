@@ -19,7 +19,8 @@ from triscope.segment.training.scenes import Scenes
 from triscope.segment.training.task import PromptableTask, Recipe
 
 VALIDATION_SEED = 1_000_000_000  # scenes from here on are never trained on
-VALIDATION_BATCHES = 3
+VALIDATION_BATCHES = 6
+VIEWS = 3  # batches in which a scene is seen: drawing it costs as much as embedding it
 Schedule = Literal["constant", "cosine", "drop"]
 
 
@@ -30,31 +31,29 @@ class Stage:
     name: str
     side: int
     plan: Plan
-    masks: int = 12  # an image
+    masks: int = 6  # an image
     recipe: Recipe = field(default_factory=Recipe)
 
 
 def stages(seed: int = 0) -> tuple[Stage, ...]:
-    """The stages that made the weights in the package, on the scenes of their day."""
-    one = Recipe(clicks=0, rounds_without=0, judge_all=True)
-    three = Recipe(clicks=1, rounds_without=1, judge_all=True)
+    """The stages that made the weights in the package."""
     # Twenty times the focal loss keeps what is uncertain below the threshold; less of it fills it.
-    balanced = replace(three, focal=5.0, all_of_point=0.1, all_of_box=0.7)
+    one = Recipe(
+        clicks=0, rounds_without=0, judge_all=True, focal=5.0, all_of_point=0.1, all_of_box=0.7
+    )
+    two, three = replace(one, clicks=1), replace(one, clicks=1, rounds_without=1)
     return (
-        Stage("first", 256, _plan(500, 6, 1e-3, seed, "constant", 200), 12, one),
-        Stage("second", 256, _plan(300, 6, 8e-4, seed, "cosine"), 6, three),
-        Stage("third", 256, _plan(500, 3, 7e-4, seed, "cosine", 20), 6, balanced),
+        Stage("first", 128, _plan(4000, 12, 1.5e-3, seed, "constant"), 6, one),
+        Stage("second", 256, _plan(3900, 6, 1e-3, seed, "cosine"), 6, two),
+        Stage("third", 512, _plan(1300, 2, 5e-4, seed, "cosine"), 4, three),
     )
 
 
-def _plan(
-    steps: int, batch: int, rate: float, seed: int, schedule: Schedule, warm_up: int | None = None
-) -> Plan:
+def _plan(steps: int, batch: int, rate: float, seed: int, schedule: Schedule) -> Plan:
     return Plan(
         steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, optimizer="adamw",
-        schedule=schedule, warm_up=steps // 10 if warm_up is None else warm_up,
-        precision="bf16-mixed", clip=1.0, checkpoint_every=100, score_every=200, seed=seed,
-        accelerator="cpu",
+        schedule=schedule, warm_up=100, precision="bf16-mixed", clip=1.0, ema=0.998,
+        checkpoint_every=200, score_every=500, seed=seed, accelerator="cpu",
     )  # fmt: skip
 
 
@@ -90,6 +89,7 @@ def run_stage(
         batch=stage.plan.batch,
         masks=stage.masks,
         first_seed=number * VALIDATION_SEED // 20,
+        views=VIEWS,
     )
     score = Validation(network, stage.side)
     report = train(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triscope.segment.frame import Frame
-from triscope.segment.synth import scene
+from triscope.segment.synth import Scene, scene
 from triscope.segment.training.groups import usable_groups
 
 
@@ -28,15 +29,18 @@ class Scenes:
     masks: int = 8  # masks an image
     per_epoch: int = 1000  # batches an epoch
     first_seed: int = 0  # scenes have the seeds from here on
+    views: int = 1  # batches in which a scene is seen, up to 8: turned, mirrored, other masks
 
     def __call__(self, epoch: int) -> Sequence[dict[str, Tensor]]:
         """The batches of one epoch; scenes do not come again."""
-        return _Epoch(self, self.first_seed + epoch * self.per_epoch * self.batch)
+        drawn = -(-self.per_epoch // self.views) * self.batch
+        return _Epoch(self, self.first_seed + epoch * drawn)
 
 
 class _Epoch(Sequence[dict[str, Tensor]]):
     def __init__(self, scenes: Scenes, first: int) -> None:
         self.scenes, self.first = scenes, first
+        self.drawn: tuple[int, list[Scene]] = (-1, [])  # the scenes of the last batch, drawn once
 
     def __len__(self) -> int:
         return self.scenes.per_epoch
@@ -46,27 +50,44 @@ class _Epoch(Sequence[dict[str, Tensor]]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
             raise IndexError(index)  # this ends a walk
-        start = self.first + index * self.scenes.batch
-        some = [example(start + i, self.scenes) for i in range(self.scenes.batch)]
+        number, view = divmod(index, self.scenes.views)
+        start, side = self.first + number * self.scenes.batch, self.scenes.side
+        if self.drawn[0] != number:
+            made = [scene(start + i, (side, side)) for i in range(self.scenes.batch)]
+            self.drawn = (number, made)
+        some = [example(one, self.scenes, start + i, view) for i, one in enumerate(self.drawn[1])]
         return {
             "images": torch.from_numpy(np.concatenate([image for image, _ in some])),
             "masks": torch.from_numpy(np.stack([masks for _, masks in some])),
         }
 
 
-def example(seed: int, scenes: Scenes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def example(
+    made: Scene, scenes: Scenes, seed: int, view: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Input (1, 3, s, s) and shares of masks (n, s/4, s/4) of one scene."""
-    made = scene(seed, (scenes.side, scenes.side))
     usable = usable_groups(made)
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, 1 + view])
     if not len(usable):
-        shares = [np.ones((scenes.side // 4,) * 2, np.float32)] * scenes.masks
+        masks = [np.ones(made.pieces.shape, bool)] * scenes.masks
     else:
         several = len(usable) < scenes.masks
-        likely = made.areas()[usable] ** 0.3  # tiny parts are many, and say little each
+        likely = made.areas()[usable] ** 0.45  # tiny parts are many, and say little each
         chosen = rng.choice(usable, scenes.masks, several, likely / likely.sum())
-        shares = [shares_of(made.mask(group)) for group in chosen]
-    return Frame((scenes.side, scenes.side), scenes.side).pixels(made.image), np.stack(shares)
+        masks = [made.mask(group) for group in chosen]
+    pixels = Frame((scenes.side, scenes.side), scenes.side).pixels(seen_from(made.image, view))
+    return pixels, np.stack([shares_of(seen_from(mask, view)) for mask in masks])
+
+
+def seen_from(square: NDArray[Any], view: int) -> NDArray[Any]:
+    """One of the eight ways to turn and mirror a square; colours change places with it."""
+    if square.ndim == 3:
+        square = np.roll(square, view % 3, axis=2)
+    if view & 1:
+        square = square[:, ::-1]
+    if view & 2:
+        square = square[::-1]
+    return np.ascontiguousarray(square.swapaxes(0, 1) if view & 4 else square)
 
 
 def shares_of(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -97,10 +97,9 @@ class PromptableTask:
         for some, with_box in ((shares[:, :boxed], True), (shares[:, boxed:], False)):
             if not some.shape[1]:
                 continue
-            repeated = embeddings.repeat_interleave(some.shape[1], dim=0)
             prompts = self._first(some.flatten(0, 1), with_box)
             rounds = [
-                self._round(repeated, prompts, i in without)
+                self._round(embeddings, prompts, i in without)
                 for i in range(1 + self.recipe.clicks + self.recipe.rounds_without)
             ]
             share = some.shape[1] / count
@@ -132,7 +131,7 @@ class PromptableTask:
         return prompts
 
     def _round(
-        self, embeddings: Float[Tensor, "n c g g"], prompts: _Prompts, without: bool
+        self, embeddings: Float[Tensor, "b c g g"], prompts: _Prompts, without: bool
     ) -> dict[str, Tensor]:
         """One answer and its losses; afterwards the prompts hold what the next round is told."""
         single = prompts.single

@@ -8,21 +8,13 @@ from typing import Any
 
 import click
 
-from triscope.cli._output import emit, json_option, show_table
-from triscope.cli._segment._shared import (
-    PATH,
-    cases_from,
-    data_options,
-    network_of,
-    network_options,
-    told_skipped,
-)
+from triscope.cli._output import json_option, show_table
+from triscope.cli._segment._evaluate._shared import ABOUT, Evaluation
+from triscope.cli._segment._shared import PATH, data_options, network_options
 
 KEYS = {
-    "network": "the network that answered",
-    "data": "the source",
+    **ABOUT,
     "precision": "object: AP, AP50, AP75, boxes, masks",
-    "skipped": "how many images could not be read",
 }
 
 
@@ -37,24 +29,17 @@ def command(**values: Any) -> None:
     from triscope.errors import UsageError
     from triscope.segment.evaluate.instances import evaluate_instances, read_detections
 
-    network = network_of(values)
-    cases, skipped = cases_from(values["data"], values["layout"], values["limit"], values["parts"])
-    boxes = None
+    task, boxes = Evaluation(values), None
     if values["boxes"]:
         if not values["images"]:
             raise UsageError("--boxes names images by ids: give --images, the COCO file with them.")
         boxes = read_detections(values["boxes"], _names(values["images"]))
-    found = evaluate_instances(network.predictor(), cases, boxes)
-    if values["as_json"]:
-        answer = {
-            "network": network.label, "data": values["data"], "precision": found,
-            "skipped": len(skipped),
-        }  # fmt: skip
-        emit(answer, KEYS)
-    else:
+    found = evaluate_instances(task.predictor, task.cases, boxes)
+
+    def show() -> None:
         show_table("", ("what", "value"), [(k, f"{v:.4g}") for k, v in found.items()], right=(1,))
-    if told_skipped(skipped):
-        click.get_current_context().exit(1)
+
+    task.answer({"precision": found}, KEYS, show)
 
 
 def _names(path: Path) -> dict[int, str]:

@@ -7,24 +7,16 @@ from typing import Any
 
 import click
 
-from triscope.cli._output import emit, json_option, show_table
-from triscope.cli._segment._shared import (
-    PATH,
-    cases_from,
-    data_options,
-    network_of,
-    network_options,
-    told_skipped,
-)
+from triscope.cli._output import json_option, show_table
+from triscope.cli._segment._evaluate._shared import ABOUT, Evaluation
+from triscope.cli._segment._shared import PATH, data_options, network_options
 
 KEYS = {
-    "network": "the network that answered",
-    "data": "the source",
+    **ABOUT,
     "masks": "how many masks were asked for",
     "mean_iou": "object: mean overlap of each way",
     "rows": "list of objects, one a mask: name, index, area_px, iou, group",
     "groups": "object: group, list of way, count, mean, low, high (95 % bootstrap)",
-    "skipped": "how many images could not be read",
 }
 
 
@@ -44,12 +36,10 @@ def command(**values: Any) -> None:
     """
     from triscope.segment.evaluate.prompted import evaluate_prompts, means
 
-    network = network_of(values)
-    cases, skipped = cases_from(values["data"], values["layout"], values["limit"], values["parts"])
-    worst = _Worst()
-    rows = list(
+    task, worst = Evaluation(values), _Worst()
+    rows = task.all_of(
         evaluate_prompts(
-            network.predictor(), cases, baselines=values["baselines"], seed=values["seed"],
+            task.predictor, task.cases, baselines=values["baselines"], seed=values["seed"],
             seen=worst if values["gallery"] else None,
         )
     )  # fmt: skip
@@ -57,18 +47,14 @@ def command(**values: Any) -> None:
         worst.save(values["gallery"])
     found = means(rows)
     groups = _by_group(rows, values["groups"]) if values["groups"] else {}
-    if values["as_json"]:
-        answer = {
-            "network": network.label, "data": values["data"], "masks": len(rows),
-            "mean_iou": found, "rows": rows, "groups": groups, "skipped": len(skipped),
-        }  # fmt: skip
-        emit(answer, KEYS)
-    else:
+
+    def show() -> None:
         cells = [(way, f"{value:.3f}") for way, value in found.items()]
         show_table(f"{len(rows)} masks of {values['data']}", ("way", "mIoU"), cells, right=(1,))
         _show_groups(groups)
-    if told_skipped(skipped):
-        click.get_current_context().exit(1)
+
+    answer = {"masks": len(rows), "mean_iou": found, "rows": rows, "groups": groups}
+    task.answer(answer, KEYS, show)
 
 
 def _by_group(rows: list[Any], source: Path) -> dict[str, list[dict[str, Any]]]:

@@ -7,20 +7,13 @@ from typing import Any
 
 import click
 
-from triscope.cli._output import emit, json_option, show_table
-from triscope.cli._segment._shared import (
-    cases_from,
-    data_options,
-    network_of,
-    network_options,
-    told_skipped,
-)
+from triscope.cli._output import json_option, show_table
+from triscope.cli._segment._evaluate._shared import ABOUT, Evaluation
+from triscope.cli._segment._shared import data_options, network_options
 
 KEYS = {
-    "network": "the network that answered",
-    "data": "the source",
+    **ABOUT,
     "recall": "object: AR, AR small, AR medium, AR large, k, images, masks, proposals an image",
-    "skipped": "how many images could not be read",
 }
 
 
@@ -35,18 +28,11 @@ def command(**values: Any) -> None:
     from triscope.segment.evaluate.proposals import PUBLISHED, evaluate_proposals
     from triscope.segment.plain_points import grid_decoder
 
-    network = network_of(values)
-    cases, skipped = cases_from(values["data"], values["layout"], values["limit"], values["parts"])
+    task = Evaluation(values)
     settings = replace(PUBLISHED, points_per_side=values["points"])
-    decoder = grid_decoder(network.predictor())
-    found = evaluate_proposals(decoder, cases, settings, values["most"])
-    if values["as_json"]:
-        answer = {
-            "network": network.label, "data": values["data"], "recall": found,
-            "skipped": len(skipped),
-        }  # fmt: skip
-        emit(answer, KEYS)
-    else:
+    found = evaluate_proposals(grid_decoder(task.predictor), task.cases, settings, values["most"])
+
+    def show() -> None:
         show_table("", ("what", "value"), [(k, f"{v:.4g}") for k, v in found.items()], right=(1,))
-    if told_skipped(skipped):
-        click.get_current_context().exit(1)
+
+    task.answer({"recall": found}, KEYS, show)

@@ -8,25 +8,17 @@ from typing import Any
 
 import click
 
-from triscope.cli._output import emit, json_option, show_table
-from triscope.cli._segment._shared import (
-    PATH,
-    cases_from,
-    data_options,
-    network_of,
-    network_options,
-    told_skipped,
-)
+from triscope.cli._output import json_option
+from triscope.cli._segment._evaluate._shared import ABOUT, Evaluation, show_ways
+from triscope.cli._segment._shared import PATH, data_options, network_options
 
 KEYS = {
-    "network": "the network that answered",
-    "data": "the source",
+    **ABOUT,
     "prompts": "where the prompts came from: the check, or the true boxes",
     "masks": "how many masks (true boxes) or images (a check) were compared",
     "mean_iou": "object: mean overlap of each way",
     "by_label": "object: group or label, object of ways",
     "rows": "list of objects: name, index, area_px, iou, group",
-    "skipped": "how many images could not be read",
 }
 
 
@@ -42,39 +34,27 @@ def command(**values: Any) -> None:
 
     Without a check the prompts are the true boxes, each side moved by up to 5 %.
     """
-    from triscope.errors import EmptyData
     from triscope.segment.evaluate import refined
-    from triscope.segment.evaluate.prompted import means
+    from triscope.segment.evaluate.prompted import by_group, means
 
-    network = network_of(values)
-    predictor = network.predictor()
-    cases, skipped = cases_from(values["data"], values["layout"], values["limit"], values["parts"])
+    task = Evaluation(values)
     if values["check"]:
         inspect, above = _inspector(values["check"], values["above"])
-        rows = list(refined.refined_findings(predictor, cases, inspect, above))
+        walk = refined.refined_findings(task.predictor, task.cases, inspect, above)
     else:
-        rows = list(refined.refined_truth(predictor, cases, values["seed"]))
-    if not rows:
-        raise EmptyData(f"{values['data']}: no image with a mask could be read.")
-    found = means(rows)
-    labels = dict.fromkeys(row.group or "none" for row in rows)
-    by_label = {
-        label: means(row for row in rows if (row.group or "none") == label) for label in labels
-    }
-    if values["as_json"]:
-        answer = {
-            "network": network.label, "data": values["data"],
-            "prompts": values["check"] or "the true boxes", "masks": len(rows),
-            "mean_iou": found, "by_label": by_label, "rows": rows, "skipped": len(skipped),
-        }  # fmt: skip
-        emit(answer, KEYS)
-    else:
+        walk = refined.refined_truth(task.predictor, task.cases, values["seed"])
+    rows = task.all_of(walk)
+    found, by_label = means(rows), by_group(rows)
+
+    def show() -> None:
         table = {"all": found, **(by_label if len(by_label) > 1 else {})}
-        cells = [(name, *(f"{iou:.3f}" for iou in ways.values())) for name, ways in table.items()]
-        columns = tuple(range(1, 1 + len(found)))
-        show_table(f"{len(rows)} compared, mean IoU", ("", *found), cells, right=columns)
-    if told_skipped(skipped):
-        click.get_current_context().exit(1)
+        show_ways(f"{len(rows)} compared, mean IoU", table)
+
+    answer = {
+        "prompts": values["check"] or "the true boxes", "masks": len(rows),
+        "mean_iou": found, "by_label": by_label, "rows": rows,
+    }  # fmt: skip
+    task.answer(answer, KEYS, show)
 
 
 def _inspector(folder: Path, given: float | None) -> tuple[Callable[[Any], Any], float | None]:
