@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections import Counter
-from time import perf_counter, process_time
+from time import process_time
 from typing import Any
 
 import torch
@@ -28,22 +28,37 @@ SHARE = 0.9
 def main() -> None:
     """Measure and write."""
     torch.set_num_threads(1)
-    print(write(section(*measured())))
+    print(write(section(openings(), *times())))
 
 
-def measured() -> tuple[dict[str, Counter[str]], dict[str, float], int]:
-    """Openings of each image in each phase, seconds, and the number of images."""
-    opened = {"labels": Counter[str](), "images": Counter[str](), "updates": Counter[str]()}
-    phase = ["labels"]
-    folder = str(DATA / "neu_det" / "IMAGES")
-    sys.addaudithook(lambda event, args: _count(opened[phase[0]], folder, event, args))
+def settings() -> dict[str, Any]:
+    """The recipe for two cores, for a few updates."""
     path = catalogue.recipe("ddn-cpu")
     assert path is not None
-    values = tomllib.loads(path.read_text()) | {"weights": str(MOBILENET), "steps": STEPS}
-    model = catalogue.load("ddn")(config.build(catalogue.settings_class("ddn"), values))
+    changes = {"weights": str(MOBILENET), "steps": STEPS, "warm_up": 0}
+    return tomllib.loads(path.read_text()) | changes
+
+
+def openings() -> Counter[str]:
+    """How often a whole fit opens each image of the data, from its layout to its thresholds."""
+    opened = Counter[str]()
+    folder = str(DATA / "neu_det" / "IMAGES")
+
+    def count(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and str(args[0]).startswith(folder):
+            opened[str(args[0])] += 1
+
+    sys.addaudithook(count)
+    triscope.fit("ddn", DATA / "neu_det", settings(), accelerator="cpu")
+    return Counter(opened)
+
+
+def times() -> tuple[dict[str, float], int]:
+    """CPU seconds of reading, of the updates and of making their batches; number of images."""
+    model = catalogue.load("ddn")(config.build(catalogue.settings_class("ddn"), settings()))
     data = triscope.data(DATA / "neu_det")
     model.begin(data)
-    start, phase[0] = process_time(), "images"
+    start = process_time()
     batches = model.batches(data.split("train"), "train", 0)
     times = {"reading": process_time() - start, "data": 0.0}
 
@@ -65,45 +80,35 @@ def measured() -> tuple[dict[str, Counter[str]], dict[str, float], int]:
             finally:
                 times["data"] += process_time() - start
 
-    plan = Plan.of(model.settings, accelerator="cpu", warm_up=0)
-    start, wall, phase[0] = process_time(), perf_counter(), "updates"
-    train(model, Timed, plan)
-    times["training"], times["wall"] = process_time() - start, perf_counter() - wall
-    return opened, times, len(batches.samples)
+    start = process_time()
+    train(model, Timed, Plan.of(model.settings, accelerator="cpu"))
+    times["training"] = process_time() - start
+    return times, len(batches.samples)
 
 
-def _count(opened: Counter[str], folder: str, event: str, args: tuple[Any, ...]) -> None:
-    if event == "open" and str(args[0]).startswith(folder):
-        opened[str(args[0])] += 1
-
-
-def section(opened: dict[str, Counter[str]], times: dict[str, float], images: int) -> page.Section:
+def section(opened: Counter[str], times: dict[str, float], images: int) -> page.Section:
     """Two figures and what they are made of."""
     share = 1 - times["data"] / times["training"]
-    most = {name: max(counts.values(), default=0) for name, counts in opened.items()}
+    most = max(opened.values())
     rows = [
-        ("images to learn from", images),
-        ("openings of one image, at most: reading the labels (its size, copies)", most["labels"]),
-        ("the same: reading the images", most["images"]),
-        ("the same: in the updates", most["updates"]),
+        ("training images", images),
+        ("images that a fit opens, those that choose its thresholds too", len(opened)),
+        ("openings of one image in the whole fit, at most", most),
         ("CPU seconds of reading and decoding all, once", f"{times['reading']:.1f}"),
         (f"CPU ms an update, {STEPS} updates", f"{1000 * times['training'] / STEPS:.0f}"),
         ("of them making the batch: cache, augmentation", f"{1000 * times['data'] / STEPS:.1f}"),
         ("share of the CPU time in the step", f"{100 * share:.1f} %"),
     ]
     short = []
-    if most["images"] + most["updates"] > 1:
-        short.append(
-            f"An image is opened {most['images'] + most['updates']} times before the updates: for "
-            "its size, when its labels are checked, and to be decoded."
-        )
+    if most > 1:
+        short.append(f"An image is opened {most} times.")
     if share < SHARE:
         short.append(f"{100 * share:.1f} % of the time in the step, {100 * SHARE:.0f} % was asked.")
     return page.Section(
         "step_share",
         "One reading, and the share of the step",
-        "`ddn` with the recipe `ddn-cpu` on the training images of `neu_det`, one thread; files "
-        "are counted as the interpreter opens them.",
+        "`ddn` with the recipe `ddn-cpu` on `neu_det`, one thread; files are counted as the "
+        "interpreter opens them, through `triscope.fit` from the layout to the thresholds.",
         ("", ""),
         rows,
         "python -m benchmarks.bench_step_share",

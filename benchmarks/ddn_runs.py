@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
@@ -13,11 +14,14 @@ import torch
 import triscope
 from benchmarks.data import DATA, MOBILENET, ROOT
 from triscope.kernel import catalogue, config
+from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.train import Plan, train
+from triscope.surface.labelled import UNCHANGED, Batches, Item
 
 HOME = ROOT / ".bench" / "ddn"
 STEPS = 2520  # 8 walks over the 1260 training images, 4 an update
 SHORT = 1260  # 4 walks: for the comparisons of parts
+STEP = 3  # of the test images one is taken for the recall of proposals and for the gallery
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,20 @@ def exported(run: Run) -> Path:
         portions = portions_of(triscope.data(DATA / "neu_det"), 0, 0, labelled=True)
         fit(Fitting(run.model, model, portions)).save(folder)
     return folder
+
+
+def by_list(data: Dataset) -> tuple[Sample, ...]:
+    """The samples in the order of ``test.txt``."""
+    names = (DATA / "neu_det" / "test.txt").read_text().split()
+    own = {Path(sample.name).stem: sample for sample in data}
+    return tuple(own[name] for name in names)
+
+
+def inputs(model: Any, data: Dataset) -> Iterator[Item]:
+    """The images of the data at the input of the model."""
+    size = (model.settings.size, model.settings.size)
+    batches = Batches(data.samples, list, size, 1, 0, UNCHANGED)
+    return (batches.item(i, 0) for i in range(len(data)))
 
 
 def _told(run: Run, steps: int) -> Any:

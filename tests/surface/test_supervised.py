@@ -16,6 +16,7 @@ from triscope.kernel.data import Dataset, Sample
 from triscope.kernel.export.graphs import graphs_of
 from triscope.kernel.export.onnx import write_onnx
 from triscope.kernel.train import Plan, train
+from triscope.surface.labelled import evenly
 from triscope.surface.models import _segmentation
 from triscope.surface.models.semi import balanced
 
@@ -145,6 +146,34 @@ def test_losses_are_those_of_the_formulas() -> None:
     focal = (np.abs(p - m) ** 2 * entropy).sum() / m.sum()
     assert float(_segmentation.dice_loss(logits, masks)) == pytest.approx(dice, rel=1e-5)
     assert float(_segmentation.focal_loss(logits, masks, 2.0)) == pytest.approx(focal, rel=1e-5)
+
+
+def test_classes_that_a_batch_does_not_show_are_left_out_of_its_dice() -> None:
+    logits = torch.full((1, 2, 4, 4), -2.0, requires_grad=True)
+    masks = torch.zeros(1, 2, 4, 4)
+    masks[0, 0, :2] = 1
+    loss = _segmentation.dice_loss(logits, masks)
+    chance = 1 / (1 + np.exp(2))
+    assert float(loss.detach()) == pytest.approx(
+        1 - (16 * chance + 1) / (16 * chance + 9), rel=1e-5
+    )
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None and not logits.grad[0, 1].any() and logits.grad[0, 0].all()
+    assert float(_segmentation.dice_loss(logits, torch.zeros(1, 2, 4, 4)).detach()) == 0
+
+
+def test_each_class_is_drawn_equally_often() -> None:
+    order = np.random.default_rng(0).permutation(20)
+    labels = ["rare" if i < 2 else "dent" if i < 6 else "good" for i in order]
+    drawn = evenly(order, labels)
+    named = ["rare" if i < 2 else "dent" if i < 6 else "good" for i in drawn]
+    assert len(drawn) == 20 and named[:6] == ["dent", "good", "rare"] * 2
+    goods = [i for i in drawn if i >= 6]
+    assert len(goods) == len(set(goods)) == 7 and set(drawn[2::3]) == {0, 1}
+    model = tiny("unet", classes=("spot",), batch=2)
+    batches = model.batches(parts(12), "train", 0)
+    assert all(float(batch["labels"].sum()) == 1 for batch in batches(0))
+    assert not tiny("unet", classes=("spot",), balance=False).batches(parts(), "train", 0).balance
 
 
 def test_the_rarer_kind_is_repeated() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from triscope.errors import BadSettings, UsageError
 from triscope.kernel import catalogue, config
 from triscope.kernel.data import open_data
+from triscope.kernel.data.kept import files_kept
 from triscope.kernel.data.video import holds_videos
 from triscope.kernel.fitting import Fitting, run
 from triscope.kernel.memory import bytes_of
@@ -23,8 +24,10 @@ from triscope.kernel.protocols import Progress
 from triscope.kernel.runtime import Check
 from triscope.kernel.runtime.calibrating import calibrate_at_first
 from triscope.kernel.runtime.folder import may_replace
+from triscope.kernel.train.images import kept_bytes
 
 AUTO = "auto"
+KEPT_FILES = 1 << 28  # bytes of encoded files, where the user sets no ceiling
 CALIBRATE = 0.2  # share of the training images that is held out, where nothing is said
 
 
@@ -68,31 +71,33 @@ def fit(
 
     Raises UnknownModel, BadSettings, EmptyData, DataError, TrainingError.
     """
-    if name == AUTO:
-        name, _, own = choose(data)
-        settings = {**own, **(settings or {})}
-    built = _settings(name, settings, memory)
-    if out is not None:
-        may_replace(Path(out))
-    fitting = Fitting(
-        name=name,
-        model=catalogue.load(name)(built),
-        portions=_portions(name, data, calibrate, seed),
-        tile=tile,
-        overlap=overlap,
-        memory=None if memory is None else bytes_of(memory),
-        mm_per_px=mm_per_px,
-        work=_work_of(work, out, logs),
-        logs=None if logs is None else Path(logs),
-        seed=seed,
-        workers=workers,
-        accelerator=accelerator,
-        devices=devices,
-        engine=engine,
-        progress=progress,
-    )
-    check = run(fitting)
-    calibrate_at_first(check, progress, workers)
+    ceiling = None if memory is None else bytes_of(memory)
+    with files_kept(_bytes_for_files(name, ceiling)):
+        if name == AUTO:
+            name, _, own = choose(data)
+            settings = {**own, **(settings or {})}
+        built = _settings(name, settings, memory)
+        if out is not None:
+            may_replace(Path(out))
+        fitting = Fitting(
+            name=name,
+            model=catalogue.load(name)(built),
+            portions=_portions(name, data, calibrate, seed),
+            tile=tile,
+            overlap=overlap,
+            memory=ceiling,
+            mm_per_px=mm_per_px,
+            work=_work_of(work, out, logs),
+            logs=None if logs is None else Path(logs),
+            seed=seed,
+            workers=workers,
+            accelerator=accelerator,
+            devices=devices,
+            engine=engine,
+            progress=progress,
+        )
+        check = run(fitting)
+        calibrate_at_first(check, progress, workers)
     if out is not None:
         check.save(out, why="fit")
     fitting.clean_up()
@@ -112,6 +117,13 @@ def choose(source: Any, latency_ms: float | None = None) -> tuple[str, str, dict
         raise BadSettings("latency_ms: only models of videos are chosen by their latency.")
     choice = importlib.import_module("triscope.surface.auto").choose(open_data(source))
     return choice.name, choice.why, {}
+
+
+def _bytes_for_files(name: str, ceiling: int | None) -> int:
+    """What may keep files: models that walk their images many times ask for them many times too."""
+    if name != AUTO and not hasattr(catalogue.load(name), "losses"):
+        return 0
+    return min(KEPT_FILES, kept_bytes(ceiling) // 4)
 
 
 def _settings(name: str, given: Any, memory: int | str | None) -> Any:

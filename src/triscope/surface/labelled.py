@@ -56,7 +56,9 @@ class Batches:
     """The batches of an epoch by its number: the same for the same seed and epoch.
 
     Broken images are found when the object is made and end in ``skipped``; decoded images are kept
-    up to ``memory`` bytes. The rest that does not fill a batch waits for another epoch.
+    up to ``memory`` bytes. The rest that does not fill a batch waits for another epoch. With
+    ``balance`` an epoch shows each label equally often: of the frequent ones some images wait,
+    those of the rare ones come several times.
     """
 
     samples: Sequence[Sample]
@@ -69,6 +71,7 @@ class Batches:
     memory: int = KEPT_BYTES
     skipped: list[Skipped] = field(default_factory=list)
     problems: tuple[str, ...] = ()  # of labels, told to whoever fits
+    balance: bool = False
 
     def __post_init__(self) -> None:
         self.cache = ImageCache(self.memory)
@@ -86,7 +89,10 @@ class Batches:
         self.batch = min(self.batch, len(usable))
 
     def __call__(self, epoch: int) -> Sequence[Any]:
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.samples))
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self.samples))
+        if self.balance:
+            order = evenly(order, [str(self.samples[i].label) for i in order])
         count = len(order) // self.batch
         return _Epoch(self, epoch, order[: count * self.batch].reshape(count, self.batch))
 
@@ -117,6 +123,17 @@ class _Epoch(Sequence[Any]):
             return _Epoch(self.batches, self.epoch, self.groups[index])
         items = [self.batches.item(int(i), self.epoch) for i in self.groups[index]]
         return self.batches.collate(items)
+
+
+def evenly(order: NDArray[np.int64], labels: Sequence[str]) -> NDArray[np.int64]:
+    """As many places as in ``order``, those of each label equally often and in turn."""
+    groups = [
+        [i for i, own in zip(order, labels, strict=True) if own == name]
+        for name in sorted(set(labels))
+    ]
+    turns = -(-len(order) // len(groups))
+    rows = [[group[turn % len(group)] for group in groups] for turn in range(turns)]
+    return np.array(rows, np.int64).reshape(-1)[: len(order)]
 
 
 def images_of(items: Sequence[Item]) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from triscope.errors import UnreadableImage
+from triscope.kernel.data.kept import active
 from triscope.kernel.data.sample import Source
 
 MAX_BYTES = 2 << 30
@@ -28,9 +29,10 @@ def read_bytes(source: str | Path, first: int | None = None) -> bytes:
 
     Files of more than 2 GB are refused, also where an archive would only unpack to that.
     """
+    limit = MAX_BYTES + 1 if first is None else first
+    kept = active()
     try:
-        with _opened(source) as file:
-            data = bytes(file.read(MAX_BYTES + 1 if first is None else first))
+        data = _read(str(source), limit) if kept is None else kept.read(str(source), _read, limit)
     except Exception as error:  # remote file systems raise what they like
         raise UnreadableImage(f"{source} cannot be read: {_reason(error)}.") from error
     if len(data) > MAX_BYTES:
@@ -38,9 +40,14 @@ def read_bytes(source: str | Path, first: int | None = None) -> bytes:
     return data
 
 
-def _opened(source: str | Path) -> Any:
+def _read(source: str, most: int) -> bytes:
+    with _opened(source) as file:
+        return bytes(file.read(most))
+
+
+def _opened(source: str) -> Any:
     if is_address(source):
-        system, path = file_system(str(source))
+        system, path = file_system(source)
         return system.open(path, "rb")
     return Path(source).open("rb")
 

@@ -45,7 +45,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsMissing(
             f"no weights file {path}. Give a .safetensors or .pth file with the keys of the "
-            "timm model, or use backbone='scattering', which needs none."
+            "timm model."
         )
     try:
         if path.suffix == ".safetensors":
@@ -115,8 +115,7 @@ def _download(backbone: str) -> Any:
             f"({backbone}.safetensors was looked for) and could not be downloaded: {reason} "
             'Where there is a network, run: python -c "import timm; from safetensors.torch import '
             f"save_file; save_file(timm.create_model('{backbone}', pretrained=True).state_dict(), "
-            f"'{backbone}.safetensors')\" and put the file there or name it with weights=FILE. "
-            "Or use backbone='scattering', which needs no weights."
+            f"'{backbone}.safetensors')\" and put the file there or name it with weights=FILE."
         ) from error
 
 

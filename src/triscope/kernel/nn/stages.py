@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from triscope.errors import BadSettings
+from triscope.errors import BadSettings, WeightsMissing
 from triscope.kernel.nn.backbones import backbone_of
 from triscope.kernel.nn.folding import replace_strided
 
@@ -90,7 +90,13 @@ def stages(backbone: str, weights: str = "", norm: Norm = "frozen") -> Stages:
 
     Raises BadSettings for a backbone that has no maps at strides 4, 8, 16 and 32.
     """
-    net, ported = backbone_of(backbone, weights)
+    try:
+        net, ported = backbone_of(backbone, weights)
+    except WeightsMissing as error:
+        raise WeightsMissing(
+            f"{error} Or begin with random weights by weights='random:0', which takes many more "
+            "images and updates."
+        ) from error
     if hasattr(net, "layer4"):
         parts, channels = _resnet(net)
     elif hasattr(net, "conv_stem") and hasattr(net, "blocks"):

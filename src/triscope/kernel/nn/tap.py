@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from triscope.errors import BadSettings
+from triscope.errors import BadSettings, WeightsMissing
 from triscope.kernel.nn.backbones import backbone_of
 from triscope.kernel.nn.folding import folded, replace_strided
 from triscope.kernel.nn.scattering import Scattering
@@ -108,7 +108,12 @@ def tap(backbone: str, weights: str = "", layers: Sequence[int] = ()) -> Tap:
             )
         net = Scattering(layers)
         return Tap(net, backbone, net.layers, net.channels, net.strides)
-    net, ported = backbone_of(backbone, weights)
+    try:
+        net, ported = backbone_of(backbone, weights)
+    except WeightsMissing as error:
+        raise WeightsMissing(
+            f"{error} Or use backbone='scattering', which needs no weights."
+        ) from error
     if not ported:
         return _finish(net, backbone, layers)
     made = _finish(net, backbone, layers, mean=(0.5,) * 3, std=(0.5,) * 3)

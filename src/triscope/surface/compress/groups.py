@@ -51,9 +51,9 @@ def _resizing(name: str, branch: Branch) -> Iterator[Group]:
     ends = [*steps[1:], branch.last] if steps else []
     for number, (step, end) in enumerate(zip(steps, ends, strict=True)):
         if isinstance(end, nn.Sequential):
-            maker, norm = step[0], step[1]
+            maker, *norm = step
             assert isinstance(maker, nn.Conv2d) and isinstance(end[0], nn.Conv2d)
-            yield Group(f"{name}.step{number}", maker, [norm], [Reader(end[0])])
+            yield Group(f"{name}.step{number}", maker, norm, [Reader(end[0])])
 
 
 def _two_stage(net: TwoStage) -> Iterator[Group]:
@@ -68,20 +68,20 @@ def _fusion(neck: nn.Module, layers: list[Any]) -> Iterator[Group]:
     if not isinstance(neck, MultilevelFusion):
         return
     if isinstance(neck.join, nn.Sequential):
-        maker, norm = neck.join[0], neck.join[1]
+        maker, *norm = neck.join
         assert isinstance(maker, nn.Conv2d)
-        yield Group("neck.join", maker, [norm], [Reader(layer) for layer in layers])
+        yield Group("neck.join", maker, norm, [Reader(layer) for layer in layers])
         return
     # From the last to the first: what is removed behind a branch does not move its first channel.
     first = neck.out
     for number in reversed(range(len(neck.branches))):
         branch = neck.branches[number]
         assert isinstance(branch, Branch) and isinstance(branch.last, nn.Sequential)
-        maker, norm = branch.last[0], branch.last[1]
+        maker, *norm = branch.last
         assert isinstance(maker, nn.Conv2d)
         first -= maker.out_channels
         readers = [Reader(layer, first) for layer in layers]
-        yield Group(f"neck.branch{number}", maker, [norm], readers)
+        yield Group(f"neck.branch{number}", maker, norm, readers)
 
 
 def _decoder(name: str, net: nn.Module) -> Iterator[Group]:

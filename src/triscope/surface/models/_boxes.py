@@ -108,6 +108,21 @@ def sample(
     return masks[0], masks[1]
 
 
+def highest(
+    scores: Float[Tensor, "b n"], count: int
+) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
+    """The ``count`` highest scores of each row with their places; of equal ones the first.
+
+    So ONNX chooses among equal scores; ``topk`` of PyTorch does not say which it takes. Small
+    regions at the border of an image pool the same features and do score alike.
+    """
+    count = min(count, scores.shape[1])
+    if torch.compiler.is_exporting():
+        return scores.topk(count, dim=1)
+    best, index = scores.sort(dim=1, descending=True, stable=True)
+    return best[:, :count], index[:, :count]
+
+
 def suppress(
     boxes: Float[Tensor, "b n 4"],
     scores: Float[Tensor, "b n"],

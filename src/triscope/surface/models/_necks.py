@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Placement = Literal["before", "after", "hyper"]
+FusionNorm = Literal["batch", "none"]
 Maps = Sequence[Float[Tensor, "b _ _ _"]]
 STRIDE_16 = 2  # place of R4 among R2 to R5
+QUIET = 0.3  # gain of the other levels at the start
 
 
 class Neck(nn.Module):
@@ -21,25 +23,31 @@ class Neck(nn.Module):
     out: int
 
 
-def conv(before: int, after: int, kernel: int = 1, stride: int = 1) -> nn.Sequential:
-    """Convolution and batch norm; Xavier, as the paper says of its new layers."""
-    layer = nn.Conv2d(before, after, kernel, stride, (kernel - 1) // 2, bias=False)
+def conv(
+    before: int, after: int, kernel: int = 1, stride: int = 1, *, norm: FusionNorm = "batch"
+) -> nn.Sequential:
+    """Convolution and batch norm, or a bias; Xavier, as the paper says of its new layers."""
+    batch = norm == "batch"
+    layer = nn.Conv2d(before, after, kernel, stride, (kernel - 1) // 2, bias=not batch)
     nn.init.xavier_uniform_(layer.weight)
-    return nn.Sequential(layer, nn.BatchNorm2d(after))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(layer, *([nn.BatchNorm2d(after)] if batch else []))
 
 
 class Branch(nn.Module):
     """One level brought to stride 16: strided 3x3 convolutions down, a transposed one up."""
 
-    def __init__(self, channels: int, level: int, last: nn.Module) -> None:
+    def __init__(self, channels: int, level: int, last: nn.Module, norm: FusionNorm) -> None:
         super().__init__()
         steps: list[nn.Module] = []
         for _ in range(max(0, STRIDE_16 - level)):
-            steps += [conv(channels, channels, 3, 2), nn.ReLU(inplace=True)]
+            steps += [conv(channels, channels, 3, 2, norm=norm), nn.ReLU(inplace=True)]
         for _ in range(max(0, level - STRIDE_16)):
             up = nn.ConvTranspose2d(channels, channels, 4, 2, 1, groups=channels, bias=False)
             nn.init.constant_(up.weight, 0.25)
-            steps += [up, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+            steps += [up, nn.BatchNorm2d(channels)] if norm == "batch" else [up]
+            steps += [nn.ReLU(inplace=True)]
         self.resize = nn.Sequential(*steps)
         self.last = last
 
@@ -52,6 +60,11 @@ class MultilevelFusion(Neck):
 
     ``placement`` of the 1x1 convolution: ``before`` the concatenation, in each branch; one
     ``after`` it; ``hyper``: 5x5 ones in each branch, as HyperNet has.
+
+    ``norm="batch"``: batch norms, and a ReLU behind the fusion; for batches of 16 images or so.
+    ``norm="none"``: for the few images of a detector, whose statistics say more of the image than
+    of the defect. The fused map then starts as what Faster R-CNN has: B4 passes R4 on, and the
+    other levels are added quietly.
     """
 
     def __init__(
@@ -61,6 +74,7 @@ class MultilevelFusion(Neck):
         width: int,
         levels: Sequence[int] = (2, 3, 4, 5),
         placement: Placement = "before",
+        norm: FusionNorm = "batch",
     ) -> None:
         super().__init__()
         self.levels = tuple(level - 2 for level in levels)
@@ -70,18 +84,30 @@ class MultilevelFusion(Neck):
             c = channels[level]
             last: nn.Module = nn.Identity()
             if placement != "after":
-                last = conv(c, width, 5 if placement == "hyper" else 1)
-            self.branches.append(Branch(c, level, last))
+                last = conv(c, width, 5 if placement == "hyper" else 1, norm=norm)
+                if norm == "none" and STRIDE_16 in self.levels:
+                    _quiet(last, level)
+            self.branches.append(Branch(c, level, last, norm))
         self.join: nn.Module = nn.Identity()
         if placement == "after":
-            self.join = conv(sum(channels[level] for level in self.levels), self.out)
+            self.join = conv(sum(channels[level] for level in self.levels), self.out, norm=norm)
+        self.act: nn.Module = nn.ReLU() if norm == "batch" else nn.Identity()
 
     def forward(self, maps: Maps) -> list[Float[Tensor, "b d h w"]]:
         """The multilevel feature, as the one map of a list."""
         size = maps[STRIDE_16].shape[-2:]
         parts = [branch(maps[i]) for i, branch in zip(self.levels, self.branches, strict=True)]
         parts = [_fitted(part, (size[0], size[1])) for part in parts]
-        return [F.relu(self.join(torch.cat(parts, 1)))]
+        return [self.act(self.join(torch.cat(parts, 1)))]
+
+
+def _quiet(layer: nn.Module, level: int) -> None:
+    """R4 passes as it is, up to the width; what the other levels add is small at first."""
+    weight = next(layer.parameters())
+    if level == STRIDE_16:
+        nn.init.dirac_(weight)
+    else:
+        nn.init.xavier_uniform_(weight, QUIET)
 
 
 class Single(Neck):

@@ -205,7 +205,7 @@ def detect(
     chance = logits.softmax(1)[:, 1:].view(b, p, -1)  # (b, p, C)
     c = chance.shape[2]
     chance = chance.masked_fill((scores < 0)[..., None], 0.0).reshape(b, -1)  # (b, p*C)
-    best, index = chance.topk(min(how.candidates, p * c), dim=1)
+    best, index = _boxes.highest(chance, how.candidates)
     moved = offsets.view(b, p * c, 4).gather(1, index[..., None].expand(-1, -1, 4))
     place = torch.div(index, c, rounding_mode="floor")
     label = index - place * c
@@ -214,6 +214,6 @@ def detect(
     weak = (best <= how.threshold) | ((found[..., 2:] - found[..., :2]).amin(-1) < 1e-2)
     kept = _boxes.suppress(found, best.masked_fill(weak, 0.0), label, how.overlap)
     kept = kept.masked_fill(weak, 0.0).clamp_min(0)
-    best, index = kept.topk(min(how.most, kept.shape[1]), dim=1)
+    best, index = _boxes.highest(kept, how.most)
     found = found.gather(1, index[..., None].expand(-1, -1, 4))
     return found, label.gather(1, index), best

@@ -86,7 +86,7 @@ def propose(
     """The best boxes of each image with their scores; suppressed ones fill up with score -1."""
     boxes, scores, levels = [], [], []
     for level, (score, move, anchor) in enumerate(zip(*slid, strict=True)):
-        best, index = score.topk(min(how.before, score.shape[1]), dim=1)
+        best, index = _boxes.highest(score, how.before)
         some = anchor[index]  # (b, m, 4)
         move = move.gather(1, index[..., None].expand(-1, -1, 4))
         boxes.append(_boxes.clip(_boxes.decode(move, some, WEIGHTS), size))
@@ -96,7 +96,7 @@ def propose(
     flat = (box[..., 2:] - box[..., :2]).amin(-1) < 1e-3
     kept = _boxes.suppress(box, score.masked_fill(flat, 0.0), group, how.overlap)
     kept = kept.masked_fill(flat, -1.0)
-    best, index = kept.topk(min(how.after, kept.shape[1]), dim=1)
+    best, index = _boxes.highest(kept, how.after)
     return box.gather(1, index[..., None].expand(-1, -1, 4)), best
 
 

@@ -92,6 +92,7 @@ class Segmenter(Supervised):
             change,
             keep_aspect=False,
             problems=problems,
+            balance=split == "train" and settings.balance,
         )
 
     def losses(self, batch: Any) -> dict[str, Tensor]:
@@ -131,8 +132,15 @@ def mask_losses(
 
 
 def dice_loss(logits: Logits, masks: Logits) -> Float[Tensor, ""]:
-    """One minus the Dice coefficient of each class over all images, averaged."""
-    chance = logits.sigmoid()
+    """One minus the Dice coefficient of each class over all images, averaged.
+
+    Of the classes that the batch shows: of the others, whose coefficient is near 0 however small
+    the chance is, a small batch has so many that nothing would ever be found.
+    """
+    shown = masks.amax((0, 2, 3)) > 0
+    if not bool(shown.any()):
+        return logits.sum() * 0
+    chance, masks = logits.sigmoid()[:, shown], masks[:, shown]
     shared = (chance * masks).sum((0, 2, 3))
     total = chance.sum((0, 2, 3)) + masks.sum((0, 2, 3))
     return (1 - (2 * shared + 1) / (total + 1)).mean()

@@ -13,7 +13,7 @@ from triscope.kernel.catalogue import model
 from triscope.kernel.config import require
 from triscope.kernel.nn.stages import Stages
 from triscope.surface.models import _two_stage
-from triscope.surface.models._necks import MultilevelFusion
+from triscope.surface.models._necks import FusionNorm, MultilevelFusion
 from triscope.surface.models._roi import HeadKind, head_of
 from triscope.surface.models._rpn import RegionProposals
 
@@ -26,6 +26,7 @@ class Settings(_two_stage.Settings):
     hidden: int = 512  # channels of the region proposals
     levels: tuple[int, ...] = (2, 3, 4, 5)  # stages that are fused
     placement: Literal["before", "after", "hyper"] = "before"  # of the 1x1 convolution
+    fusion_norm: FusionNorm = "none"  # batch: batch norms in the fusion, for large batches
     head: HeadKind = "average"  # as published; dense: hidden layers on all 7x7 bins
 
     def __post_init__(self) -> None:
@@ -54,6 +55,7 @@ class Ddn(_two_stage.Detector):
             width=settings.width,
             levels=settings.levels,
             placement=settings.placement,
+            norm=settings.fusion_norm,
         )
         return _two_stage.TwoStage(
             stages=body,

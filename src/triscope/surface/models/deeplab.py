@@ -23,6 +23,7 @@ class Settings(_segmentation.Settings):
     width: int = 256  # channels of the context and of the decoder
     low: int = 48  # channels that the fine level is reduced to
     rates: tuple[int, ...] = (6, 12, 18)  # of the dilated convolutions, at stride 16
+    balance: bool = True  # draw images of each class, and good ones, equally often
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""

@@ -34,6 +34,7 @@ class Settings(_segmentation.Settings):
 
     widths: tuple[int, ...] = (128, 64, 48, 32, 16)  # of the way up, as in U-Net
     decision: float = 0.1  # weight of the decision loss (delta)
+    balance: bool = True  # draw images of each class, and good ones, equally often
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
@@ -121,6 +122,7 @@ class Mixed(Supervised):
             change,
             keep_aspect=False,
             problems=problems,
+            balance=split == "train" and settings.balance,
         )
 
     def losses(self, batch: Any) -> dict[str, Tensor]:

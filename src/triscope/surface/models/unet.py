@@ -22,6 +22,7 @@ class Settings(_segmentation.Settings):
     """What U-Net is told."""
 
     widths: tuple[int, ...] = (128, 64, 48, 32, 16)  # of the way up, at strides 16 to 1
+    balance: bool = True  # draw images of each class, and good ones, equally often
 
     def __post_init__(self) -> None:
         """Raise BadSettings for a number out of its range."""
@@ -62,6 +63,8 @@ class Network(nn.Module):
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """The maps on the way up, coarse to fine."""
+        if self.training:  # as the weights of what is trained lie
+            images = images.contiguous(memory_format=torch.channels_last)
         fine = self.fine(images - 0.5)
         levels = self.stages(images)
         skips = [*levels[2::-1], self.halved(fine), fine]
