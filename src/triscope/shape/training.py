@@ -82,7 +82,7 @@ class Examples:
         images, matrices = [], []
         for view in chosen:
             image, K = fitted(view.read(), view.K, settings.longest)
-            images.append(standardised(_exposed(image, rng), bgr=True))
+            images.append(standardised(exposed(image, rng), bgr=True))
             matrices.append(K)
         depths = _planes(truth, settings, rng)
         return (
@@ -235,7 +235,7 @@ def _planes(
     return depths[::-1].copy() if rng.random() < 0.5 else depths
 
 
-def _exposed(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def exposed(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Another exposure for each photo; standardisation takes most of it, not the curve."""
     curve = 255 * (np.arange(256) / 255) ** rng.uniform(0.8, 1.25) * rng.uniform(0.8, 1.15)
     return np.asarray(np.clip(curve, 0, 255).astype(np.uint8)[image])

@@ -6,14 +6,16 @@ strong texture, edges in front of each other, and views in any direction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from triscope.kernel.geometry.cameras import invert, pixel_grid, pose
 from triscope.shape.scene import Range, Scene, View
-from triscope.shape.synth.solids import noise
+from triscope.shape.synth.paints import Paint, any_paint, plain_paint
 
 Floats = NDArray[np.float64]
 FAR = 1e6
@@ -58,28 +60,19 @@ class _Ball:
         return way, (eye + way[:, None] * rays - self.middle) / self.radius
 
 
-@dataclass(frozen=True)
-class _Paint:
-    """Colour, contrast, and the sizes of the grain of one thing."""
+def clutter(
+    seed: int, views: int = 4, size: tuple[int, int] = (128, 160), *, patterns: bool = False
+) -> Scene:
+    """A room of this seed: views with photos and true depth, all matched with all; metres.
 
-    colour: Floats
-    contrast: float
-    scale: float
-    seed: int
-
-    def __call__(self, points: Floats) -> Floats:
-        grain = sum(noise(points / (self.scale / 2**i), self.seed + i) / 2 for i in range(3))
-        return self.colour * (1 + self.contrast * (np.asarray(grain)[:, None] - 0.75))
-
-
-def clutter(seed: int, views: int = 4, size: tuple[int, int] = (128, 160)) -> Scene:
-    """A room of this seed: views with photos and true depth, all matched with all; metres."""
+    With ``patterns`` things also carry patches, stripes and tiles, and photos are less than sharp.
+    """
     rng = np.random.default_rng([seed, 71])
     depth = float(rng.uniform(1.5, 5.0))
-    things = _things(rng, depth)
+    things = _things(rng, depth, any_paint if patterns else plain_paint)
     K = _lens(rng, size)
     taken = [
-        _photo(f"{i:08d}", things, K, one, size, rng)
+        _photo(f"{i:08d}", things, K, one, size, rng, blur=0.9 * patterns)
         for i, one in enumerate(_poses(rng, views, depth))
     ]
     sources = {i: tuple((j, 1.0) for j in range(views) if j != i) for i in range(views)}
@@ -87,7 +80,9 @@ def clutter(seed: int, views: int = 4, size: tuple[int, int] = (128, 160)) -> Sc
     return Scene(tuple(taken), sources, ranges, unit="m", layout="clutter")
 
 
-def _things(rng: np.random.Generator, depth: float) -> list[tuple[_Board | _Ball, _Paint]]:
+def _things(
+    rng: np.random.Generator, depth: float, paint: Callable[[np.random.Generator, float], Paint]
+) -> list[tuple[_Board | _Ball, Paint]]:
     """A wall, a floor, and what stands before them; the first camera looks along +z, y is down."""
     wide = 40 * depth
     tilt = rng.uniform(-0.5, 0.5)
@@ -106,13 +101,7 @@ def _things(rng: np.random.Generator, depth: float) -> list[tuple[_Board | _Ball
         else:
             one, two = reach * rng.standard_normal((2, 3)) * [1, 1, 0.6]
             shapes.append(_Board(middle - (one + two) / 2, one, two))
-    return [(shape, _paint(rng, depth)) for shape in shapes]
-
-
-def _paint(rng: np.random.Generator, depth: float) -> _Paint:
-    contrast = float(rng.choice([0.05, 0.3, 0.8, 1.2], p=[0.2, 0.25, 0.3, 0.25]))
-    scale = depth * float(np.exp(rng.uniform(np.log(0.01), np.log(0.15))))
-    return _Paint(rng.uniform(0.15, 0.9, 3), contrast, scale, int(rng.integers(1 << 20)))
+    return [(shape, paint(rng, depth)) for shape in shapes]
 
 
 def _lens(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
@@ -139,11 +128,12 @@ def _poses(rng: np.random.Generator, views: int, depth: float) -> list[Floats]:
 
 def _photo(
     name: str,
-    things: list[tuple[_Board | _Ball, _Paint]],
+    things: list[tuple[_Board | _Ball, Paint]],
     K: Floats,
     cam_T_world: Floats,
     size: tuple[int, int],
     rng: np.random.Generator,
+    blur: float,
 ) -> View:
     """The nearest thing on each ray, painted, lit, with the exposure and noise of this photo."""
     world_T_cam = invert(cam_T_world)
@@ -161,6 +151,9 @@ def _photo(
         light = 0.5 + 0.5 * np.abs(met[i][1][rows] @ lamp)
         colour[rows] = paint(eye + depth[rows, None] * rays[rows]) * light[:, None]
     image = 255 * colour.clip(0, 1) ** rng.uniform(0.8, 1.2) * rng.uniform(0.8, 1.1)
+    if blur:
+        soft = image.reshape(*size, 3)
+        image = cv2.GaussianBlur(soft, (0, 0), rng.uniform(0.2, blur)).reshape(-1, 3)
     image += rng.uniform(0.5, 4) * rng.standard_normal(image.shape)
     pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8).reshape(*size, 3)
     truth = np.where(known, depth, 0).astype(np.float32).reshape(size)

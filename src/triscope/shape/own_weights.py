@@ -1,0 +1,160 @@
+"""How the weights of R-MVSNet in this package were trained: generated scenes only, in stages.
+
+First the features alone, with the plain sum of the variances as the score of a plane (that is what
+a sweep without a regulariser would say); then the recurrent regulariser on features that stay;
+then both together; then both on larger photos. Each stage goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from triscope.kernel.train import Plan, Report, train
+from triscope.shape.lessons import Batches, lessons
+from triscope.shape.models._warp import NEAREST
+from triscope.shape.models.rmvsnet import RMVSNet
+from triscope.shape.stereo import at_scale
+from triscope.shape.training import SCALE, planes_of
+from triscope.shape.warp import Warp, warp_of
+
+FILE = Path(__file__).with_name("weights") / "rmvsnet_own.safetensors"
+Learned = Literal["features", "planes", "all"]
+Told = Callable[[str, int, int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the training: what learns, on which scenes, for how long."""
+
+    name: str
+    learned: Learned
+    steps: int
+    rate: float
+    size: tuple[int, int] = (128, 160)
+    rooms: int = 1000
+    parts: int = 96
+    first: int = 0  # the first seed of its scenes
+    batch: int = 2
+
+
+STAGES = (
+    Stage("features", "features", 2200, 2e-3),
+    Stage("planes", "planes", 400, 2e-3),
+    Stage("all", "all", 1700, 1e-3),
+    Stage("larger", "all", 120, 4e-4, (192, 256), 110, 10, 10_000),
+)
+
+
+class Pupil:
+    """The network of one stage and its loss, as ``kernel.train`` drives them."""
+
+    def __init__(self, network: RMVSNet, learned: Learned) -> None:
+        self._network, self.learned = network, learned
+
+    def network(self) -> RMVSNet:
+        """The network."""
+        return self._network
+
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Cross-entropy with the nearest plane, and the share of pixels within a plane of it."""
+        images, K, poses, depths, truth = batch
+        costs = torch.stack(self._costs(images, K, poses, depths), 1)  # (32, b, d, h, w)
+        scores = -costs.sum(0) if self.learned == "features" else self._swept(costs)
+        found = [planes_of(t, d) for t, d in zip(truth, depths, strict=True)]
+        number = torch.stack([index for index, _ in found]).round().long()
+        valid = torch.stack([inside for _, inside in found])
+        each = F.cross_entropy(scores, number, reduction="none")
+        near = (scores.argmax(1) - number).abs() <= 1
+        total = valid.sum() + 1e-7
+        return {"loss": (each * valid).sum() / total, "near": (near * valid).sum() / total}
+
+    def _costs(self, images: Tensor, K: Tensor, poses: Tensor, depths: Tensor) -> list[Tensor]:
+        """The variance of each example on each of its planes."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learned != "planes"):
+            with torch.autocast(images.device.type, torch.bfloat16):
+                features = self._network.feature_extractor(images.flatten(0, 1))
+            features = features.float().unflatten(0, images.shape[:2])
+            return [self._volume(*one) for one in zip(features, K, poses, depths, strict=True)]
+
+    def _volume(
+        self, features: Float[Tensor, "n 32 h w"], K: Tensor, poses: Tensor, depths: Tensor
+    ) -> Float[Tensor, "32 d h w"]:
+        """All planes at once: on maps as small as these, each call costs more than its work."""
+        n, _, h, w = features.shape
+        warp = warp_of(at_scale(K.cpu().numpy(), SCALE), poses.cpu().numpy())
+        grid = grid_of(warp, depths, (h, w))
+        others = F.grid_sample(features[1:], grid.flatten(1, 2), align_corners=True)
+        mean = (features[0, :, None] + others.unflatten(2, (-1, h)).sum(0)) / n
+        square = features[0, :, None].square() + others.square().unflatten(2, (-1, h)).sum(0)
+        return square / n - mean.square()
+
+    def _swept(self, costs: Float[Tensor, "32 b d h w"]) -> Float[Tensor, "b d h w"]:
+        scores, states = [], None
+        for cost in costs.movedim(2, 0).transpose(1, 2).contiguous():  # (b, 32, h, w)
+            score, states = self._network.plane(-cost, states)
+            scores.append(score)
+        return torch.stack(scores, 1)
+
+
+def grid_of(warp: Warp, depths: Tensor, size: tuple[int, int]) -> Float[Tensor, "s d h w 2"]:
+    """Where each pixel lands in each source on each plane, as ``grid_sample`` wants it."""
+    h, w = size
+    x, y = torch.meshgrid(torch.arange(w), torch.arange(h), indexing="xy")
+    rays = torch.stack([x, y, torch.ones_like(x)]).reshape(3, -1).double()
+    turned = torch.from_numpy(warp.turn) @ rays  # (s, 3, h * w)
+    moved = turned[:, None] * depths[:, None, None] + torch.from_numpy(warp.shift)[:, None, :, None]
+    z = moved[:, :, 2]
+    front = z > NEAREST
+    flat = moved[:, :, :2] / torch.where(front, z, 1.0)[:, :, None]
+    unit = 2 * flat / torch.tensor([w - 1.0, h - 1.0])[:, None] - 1
+    unit = torch.where(front[:, :, None], unit, -9.0)  # outside
+    return unit.movedim(2, 3).unflatten(2, (h, w)).float()
+
+
+def run_stage(
+    stage: Stage, network: RMVSNet, folder: Path, told: Told | None = None, seed: int = 0
+) -> Report:
+    """One stage in its folder; the scenes of its size are made there once."""
+    where = folder / f"scenes_{stage.size[0]}x{stage.size[1]}"
+    found = lessons(where, stage.size, stage.rooms, stage.parts, first=stage.first)
+    plan = Plan(
+        steps=stage.steps, batch=stage.batch, learning_rate=stage.rate, optimizer="adam",
+        schedule="cosine", warm_up=min(100, stage.steps // 10), clip=1.0, checkpoint_every=100,
+        seed=seed, accelerator="cpu",
+    )  # fmt: skip
+
+    def progress(step: int, steps: int, losses: Mapping[str, float]) -> None:
+        if told is not None:
+            told(stage.name, step, steps, losses)
+
+    pupil = Pupil(network, stage.learned)
+    batches = Batches(found, stage.batch, seed)
+    return train(pupil, batches, plan, folder / stage.name, progress, key=stage.name)
+
+
+def train_own(
+    folder: Path, told: Told | None = None, seed: int = 0, stages: tuple[Stage, ...] = STAGES
+) -> RMVSNet:
+    """All stages, one after the other."""
+    torch.manual_seed(seed)
+    network = RMVSNet()
+    for stage in stages:
+        run_stage(stage, network, folder, told, seed)
+    return network
+
+
+def save(network: RMVSNet, path: Path) -> None:
+    """Half-precision tensors by their published names."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = network.state_dict()
+    save_file({name: value.half().contiguous() for name, value in tensors.items()}, str(path))
