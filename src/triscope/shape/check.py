@@ -36,6 +36,7 @@ from triscope.shape.reporting import write_deviation
 from triscope.shape.stereo import Stereo, settings_of, stereo
 
 WEIGHTS = "weights.safetensors"
+GRAPH = "features"  # in the card of a learned model that was exported
 AROUND = [p for p in itertools.product((-1, 0, 1), repeat=3) if any(p)]
 
 
@@ -73,8 +74,8 @@ class ShapeCheck(Check):
     def proofs(self) -> dict[str, Engine]:
         """The stereo model, which answers the golden views when the folder is opened.
 
-        Raises MissingExtra for a learned model where PyTorch is not installed: its features are
-        computed by it. ``zncc_sweep`` needs none.
+        Raises MissingExtra where the model needs PyTorch and it is not installed: ``zncc_sweep``
+        and an exported ``rmvsnet`` need none.
         """
         return {proof.NAME: StereoEngine(self._model())}
 
@@ -135,7 +136,9 @@ class ShapeCheck(Check):
         return paths["report"]
 
     def _model(self) -> Stereo:
-        if self.model is None:
+        if self.model is None and GRAPH in self.engines and self.folder is not None:
+            self.model = exported(self.settings, self.engines[GRAPH], self.folder / WEIGHTS)
+        elif self.model is None:
             settings = dict(self.card.settings)
             weights = self.folder / WEIGHTS if self.folder is not None else None
             if weights is not None and weights.is_file() and "weights" in settings:
@@ -172,7 +175,17 @@ class Fitted:
             tensors = {k: v.contiguous() for k, v in network().state_dict().items()}
             save_file(tensors, str(folder / WEIGHTS))
         write_golden(folder, {proof.NAME: StereoEngine(self.model)}, {proof.NAME: proof.example()})
-        return check.card.with_(graphs=(), tolerance=proof.TOLERANCE)
+        export = getattr(self.model, "graph_files", None)
+        graphs = export(folder) if export is not None else ()
+        return check.card.with_(graphs=graphs, tolerance=proof.TOLERANCE)
+
+
+def exported(settings: Any, engine: Engine, weights: Path) -> Stereo:
+    """R-MVSNet from the files of a check, without torch."""
+    from triscope.shape.recurrent import Exported
+    from triscope.shape.tensors import read_tensors
+
+    return Exported(settings, engine, read_tensors(weights))
 
 
 class MakesShapeChecks:

@@ -46,10 +46,10 @@ class Stage:
 
 
 STAGES = (
-    Stage("features", "features", 2200, 2e-3),
-    Stage("planes", "planes", 400, 2e-3),
-    Stage("all", "all", 1700, 1e-3),
-    Stage("larger", "all", 120, 4e-4, (192, 256), 110, 10, 10_000),
+    Stage("features", "features", 1600, 2e-3),
+    Stage("planes", "planes", 300, 2e-3),
+    Stage("all", "all", 1250, 1e-3),
+    Stage("larger", "all", 60, 4e-4, (192, 256), 60, 6, 10_000),
 )
 
 
@@ -81,7 +81,7 @@ class Pupil:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.learned != "planes"):
             with torch.autocast(images.device.type, torch.bfloat16):
                 features = self._network.feature_extractor(images.flatten(0, 1))
-            features = features.float().unflatten(0, images.shape[:2])
+            features = features.float().reshape(*images.shape[:2], *features.shape[1:])
             return [self._volume(*one) for one in zip(features, K, poses, depths, strict=True)]
 
     def _volume(
@@ -92,8 +92,9 @@ class Pupil:
         warp = warp_of(at_scale(K.cpu().numpy(), SCALE), poses.cpu().numpy())
         grid = grid_of(warp, depths, (h, w))
         others = F.grid_sample(features[1:], grid.flatten(1, 2), align_corners=True)
-        mean = (features[0, :, None] + others.unflatten(2, (-1, h)).sum(0)) / n
-        square = features[0, :, None].square() + others.square().unflatten(2, (-1, h)).sum(0)
+        others = others.reshape(n - 1, -1, len(depths), h, w)
+        mean = (features[0, :, None] + others.sum(0)) / n
+        square = features[0, :, None].square() + others.square().sum(0)
         return square / n - mean.square()
 
     def _swept(self, costs: Float[Tensor, "32 b d h w"]) -> Float[Tensor, "b d h w"]:
@@ -116,7 +117,7 @@ def grid_of(warp: Warp, depths: Tensor, size: tuple[int, int]) -> Float[Tensor, 
     flat = moved[:, :, :2] / torch.where(front, z, 1.0)[:, :, None]
     unit = 2 * flat / torch.tensor([w - 1.0, h - 1.0])[:, None] - 1
     unit = torch.where(front[:, :, None], unit, -9.0)  # outside
-    return unit.movedim(2, 3).unflatten(2, (h, w)).float()
+    return unit.movedim(2, 3).reshape(len(warp), len(depths), h, w, 2).float()
 
 
 def run_stage(

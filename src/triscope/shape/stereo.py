@@ -37,7 +37,11 @@ class Stereo(Protocol):
 
 
 def settings_of(name: str, values: Mapping[str, Any]) -> Any:
-    """The Settings of a stereo model from plain values."""
+    """The Settings of a stereo model from plain values; those of R-MVSNet need no torch."""
+    if name == "rmvsnet":
+        from triscope.shape.recurrent import Settings
+
+        return config.build(Settings, values)
     return config.build(catalogue.settings_class(name), values)
 
 

@@ -7,52 +7,26 @@ Inference, CVPR 2019. ``form="released"`` is the network of the published code a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from triscope.kernel.catalogue import model, published
-from triscope.kernel.config import require
 from triscope.kernel.nn.published import load_published
-from triscope.kernel.results import Depth
 from triscope.shape.check import MakesShapeChecks
-from triscope.shape.golden import Golden
 from triscope.shape.models._features import SCALE, UNetDS2GN, UniNetDS2
+from triscope.shape.models._graph import write_features
 from triscope.shape.models._gru import GruRegulariser
 from triscope.shape.models._warp import variance, warped
-from triscope.shape.refinement import refined
-from triscope.shape.stereo import at_scale, flatness, read_weights, standardised
+from triscope.shape.recurrent import GRAPH, Recurrent, Settings
+from triscope.shape.stereo import read_weights
 from triscope.shape.sweep import Swept, sweep
-from triscope.shape.sweep.answer import depth_between
 from triscope.shape.warp import Warp, from_half_centres, warp_of
-
-
-@dataclass(frozen=True)
-class Settings(Golden):
-    """The numbers of section 4 and of the released scripts."""
-
-    form: Literal["released", "paper"] = "released"  # network of the code, or of the paper
-    weights: str = ""  # file of weights; empty: the official ones
-    planes: int = 192  # depth planes of a sweep
-    between: bool = True  # depth between the planes, by a parabola through three scores
-    refine: bool = False  # variational refinement of section 3.5, on the photos
-    threads: int = 1  # of the compiled sweep
-    precision: Literal["fp32", "bf16"] = "fp32"  # of the compiled sweep
-
-    def __post_init__(self) -> None:
-        """Raise BadSettings for a number out of its range."""
-        super().__post_init__()
-        require(
-            self,
-            planes=(self.planes >= 2, "2 or more"),
-            threads=(self.threads >= 1, "1 or more"),
-        )
 
 
 class RMVSNet(GruRegulariser):
@@ -117,7 +91,7 @@ class RMVSNet(GruRegulariser):
 
 
 @model("rmvsnet", answers="Depth")
-class Rmvsnet(MakesShapeChecks):
+class Rmvsnet(MakesShapeChecks, Recurrent):
     """Depth at a quarter of the size of the image."""
 
     def __init__(self, settings: Settings = Settings(), network: RMVSNet | None = None) -> None:
@@ -132,30 +106,18 @@ class Rmvsnet(MakesShapeChecks):
         return self._network
 
     @torch.no_grad()
-    def prepare(self, image: Any) -> tuple[Float[Tensor, "32 i j"], Any]:
-        """Features of one RGB image, uint8 (h, w, 3), and its grey values where they are used."""
-        unit = torch.from_numpy(standardised(image, bgr=True))
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if self.settings.refine else None
-        return self._network.features(unit[None])[0], grey
+    def features(self, unit: Any) -> Any:
+        """See :class:`triscope.shape.recurrent.Recurrent`."""
+        return self._network.features(torch.from_numpy(unit)[None])[0].numpy()
 
-    def match(self, prepared: Sequence[Any], K: Any, cam_T_world: Any, depths: Any) -> Depth:
-        """See :class:`triscope.shape.stereo.Stereo`."""
-        small = at_scale(K, SCALE)
-        swept = self._network.sweep(
-            torch.stack([one for one, _ in prepared]), small, cam_T_world, depths, **self._options()
-        )
-        offset = swept.offset() * self.settings.between
-        values = depth_between(np.asarray(depths), swept.index, offset)
-        flat = flatness(swept.probability, len(depths))
-        depth = Depth(values, swept.probability, small[0], flat)
-        if not self.settings.refine:
-            return depth
-        return refined(depth, [grey for _, grey in prepared], K, cam_T_world, depths)
+    def regulariser(self) -> RMVSNet:
+        """The network."""
+        return self._network
 
-    def _options(self) -> dict[str, Any]:
-        half = self.settings.precision == "bf16"
-        chosen = {"form": "native", "precision": "bf16"} if half else {}
-        return {"threads": self.settings.threads, **chosen}
+    def graph_files(self, folder: Path) -> tuple[str, ...]:
+        """Write the graph that an exported check needs: the features of an image of any size."""
+        write_features(self._network.feature_extractor, folder / f"{GRAPH}.onnx")
+        return (GRAPH,)
 
 
 def quarter(K: Any) -> Any:

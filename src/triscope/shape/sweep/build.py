@@ -71,7 +71,10 @@ def _compiler() -> str | None:
 
 def _key(compiler: str | None) -> str:
     """A name for this source, compiler and processor: a build of another one is never loaded."""
-    digest = hashlib.sha256(SOURCE.read_bytes())
+    digest = hashlib.sha256()
+    for path in sorted(SOURCE.parent.glob("*.h")):
+        digest.update(path.name.encode() + path.read_bytes())
+    digest.update(SOURCE.read_bytes())
     digest.update(" ".join(FLAGS).encode())
     digest.update((compiler or "").encode())
     digest.update(_processor().encode())

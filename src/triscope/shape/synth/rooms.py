@@ -153,7 +153,8 @@ def _photo(
     image = 255 * colour.clip(0, 1) ** rng.uniform(0.8, 1.2) * rng.uniform(0.8, 1.1)
     if blur:
         soft = image.reshape(*size, 3)
-        image = cv2.GaussianBlur(soft, (0, 0), rng.uniform(0.2, blur)).reshape(-1, 3)
+        soft = np.asarray(cv2.GaussianBlur(soft, (0, 0), rng.uniform(0.2, blur)), np.float64)
+        image = soft.reshape(-1, 3)
     image += rng.uniform(0.5, 4) * rng.standard_normal(image.shape)
     pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8).reshape(*size, 3)
     truth = np.where(known, depth, 0).astype(np.float32).reshape(size)

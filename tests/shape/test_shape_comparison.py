@@ -1,0 +1,122 @@
+"""Distance, alignment and comparison of a scan with its reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from shape_toys import block, block_distance, dented_cloud
+
+from triscope.errors import BadSettings, DataError
+from triscope.shape import comparison
+from triscope.shape.alignment import align, rigid
+from triscope.shape.comparison import Settings, connected, in_mm
+from triscope.shape.distance import Distance, closest
+from triscope.shape.isosurface import isosurface
+from triscope.shape.surface import Cloud, Mesh
+from triscope.shape.synth import Part
+
+
+def torus() -> Mesh:
+    n = 25
+    axes = [np.linspace(-1.5, 1.5, n)] * 2 + [np.linspace(-0.6, 0.6, n)]
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    values = np.hypot(np.hypot(x, y) - 1, z / 0.4 * 0.4) - 0.35
+    return isosurface(values, np.array([-1.5, -1.5, -1.5]), 3.0 / (n - 1))
+
+
+def test_distance_is_that_of_all_triangles() -> None:
+    mesh = torus()
+    points = np.random.default_rng(0).uniform(-2, 2, (60, 3))
+    found = Distance(mesh)(points)
+    slow = np.array(
+        [
+            np.linalg.norm(closest(np.repeat(p[None], len(mesh.faces), 0), mesh.corners)[0] - p,
+                           axis=1).min()
+            for p in points
+        ]
+    )  # fmt: skip
+    assert np.allclose(np.abs(found.distance), slow, atol=1e-9)
+    assert np.allclose(np.linalg.norm(found.place - points, axis=1), slow, atol=1e-9)
+
+
+def test_the_sign_holds_at_edges_and_corners() -> None:
+    values = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    tetra = Distance(Mesh(values, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])))
+    outside = np.array([[-1.0, -1, -1], [2, -0.1, -0.1], [-0.2, 0.5, -0.2], [0.6, 0.6, 0.6]])
+    inside = np.array([[0.1, 0.1, 0.1], [0.2, 0.3, 0.2]])
+    assert (tetra(outside).distance > 0).all() and (tetra(inside).distance < 0).all()
+    assert tetra(outside).distance[0] == pytest.approx(np.sqrt(3))
+
+
+def test_alignment_finds_the_way_back() -> None:
+    mesh = Part("cast").mesh(4.0)
+    reference, scan = Distance(mesh), mesh.sampled(1500, seed=1)
+    import cv2
+
+    small, large = np.eye(4), np.eye(4)
+    small[:3, :3], small[:3, 3] = cv2.Rodrigues(np.array([0.02, -0.03, 0.04]))[0], [1.0, -1, 0.5]
+    large[:3, :3], large[:3, 3] = cv2.Rodrigues(np.array([0.3, 2.0, -1.2]))[0], [90.0, 10, -40]
+    for pose, how in ((small, "nearby"), (large, "shape")):
+        found = align(scan.moved(pose), reference, how)  # type: ignore[arg-type]
+        back = found.reference_T_scan @ pose
+        moved = scan.points @ back[:3, :3].T + back[:3, 3]
+        assert np.abs(reference(moved).distance).mean() < 0.05, how
+        assert found.share > 0.95
+    with pytest.raises(DataError, match=r"does not fit the reference.*There is no verdict"):
+        align(scan.moved(large), reference, "placed")
+    few = Cloud(scan.points[:20])
+    with pytest.raises(DataError, match="a scan of 20 points cannot be aligned"):
+        align(few, reference)
+
+
+def test_markers_fix_the_pose() -> None:
+    marks = np.array([[0.0, 0, 0], [10, 0, 0], [0, 20, 0], [3, 4, 5]])
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), [5.0, 6, 7]
+    assert np.allclose(rigid(marks, marks @ pose[:3, :3].T + pose[:3, 3]), pose)
+    with pytest.raises(BadSettings, match="lie on one line"):
+        rigid(np.arange(9.0).reshape(3, 3), np.arange(9.0).reshape(3, 3))
+
+
+def test_a_dent_is_found_with_its_place_and_size() -> None:
+    found = comparison.compare(dented_cloud(0.5), block_distance(), Settings(tolerance=0.2))
+    assert len(found.findings) == 1
+    m = found.findings[0].measures
+    assert found.findings[0].label == "lowered"
+    assert m["deviation_mm"] == pytest.approx(-0.5, abs=0.05)
+    assert abs(m["x_mm"] - 20) < 3.5 and abs(m["y_mm"]) < 3.5
+    assert m["area_mm2"] == pytest.approx(np.pi * 9, rel=0.35)
+    assert not comparison.compare(dented_cloud(0), block_distance()).findings
+    assert 0.2 < found.covered < 0.5  # the upper face only
+
+
+def test_units_are_never_guessed() -> None:
+    with pytest.raises(DataError, match=r"say mm, cm or m \(--unit\)"):
+        in_mm(np.ones(3), "")
+    assert np.allclose(in_mm(np.ones(2), "m"), 1000)
+    with pytest.raises(DataError, match="unit of the scan is not known"):
+        comparison.same_unit("", "mm")
+    with pytest.raises(DataError, match="the scan is in m, the reference in mm"):
+        comparison.same_unit("m", "mm")
+
+
+def test_cells_that_touch_are_one_group() -> None:
+    place = np.array([[0, 0, 0], [1, 1, 1], [5, 5, 5], [2, 1, 1], [5, 6, 5], [-3, 0, 0]])
+    groups = connected(place)
+    assert groups[0] == groups[1] == groups[3] and groups[2] == groups[4]
+    assert len(set(groups.tolist())) == 3
+
+
+def test_a_reference_with_holes_is_compared_and_said_so() -> None:
+    whole = block()
+    holed = Distance(Mesh(whole.vertices, whole.faces[1:]))  # a triangle of the lower face is lost
+    found = comparison.compare(dented_cloud(0.5), holed, Settings(tolerance=0.2))
+    assert "the reference is not closed (3 edges belong to one face only)" in found.problems[0]
+    assert [f.label for f in found.findings] == ["lowered"]
+    assert not comparison.compare(dented_cloud(0), block_distance()).problems
+
+
+def test_tolerances_carry_their_cells() -> None:
+    small, large = comparison.settings_for(0.2), comparison.settings_for(30.0, cell=100.0)
+    assert (small.cell, small.far, small.area) == pytest.approx((1.0, 3.0, 0.5))
+    assert (large.cell, large.far, large.area) == pytest.approx((100.0, 450.0, 5000.0))
