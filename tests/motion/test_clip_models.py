@@ -11,6 +11,8 @@ from moving import TINY, fitted, frames_of, place, saved, write
 from torch import nn
 
 import triscope
+from triscope.cli import program
+from triscope.cli._exits import run
 from triscope.errors import BadLabels, BadSettings, DataError, EmptyData, NotFitted
 from triscope.kernel import catalogue
 from triscope.kernel.config import build
@@ -270,6 +272,20 @@ def test_a_check_of_clips_is_evaluated_with_its_confusion_and_calibration(tmp_pa
     assert known["calibration_error"] == pytest.approx(by_hand(sure, right), abs=1e-5)
     # the score is doubt: wrong answers are what it should be high for
     assert measured.images == {"good": sum(right), "defective": 3 - sum(right)}
+
+
+def test_labels_that_the_check_does_not_know_are_counted_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for way, label in (("left", "left"), ("right", "right"), ("right", "upwards")):
+        write(tmp_path / "new" / label / "one.mp4", frames_of(way, seed=950))
+    check = saved("tsm")
+    known = triscope.open(check).evaluate(tmp_path / "new").known
+    assert known["unknown"] == {"upwards": 1} and np.sum(known["matrix"]) == 2
+    assert known["top_5"] == 1.0
+    assert run(program(), ["evaluate", str(check), str(tmp_path / "new")]) == 0
+    printed = " ".join("".join(capsys.readouterr()).split())
+    assert "left out, since the check does not know their labels: upwards (1)" in printed
 
 
 def by_hand(sure: list[float], right: list[bool], bins: int = 15) -> float:

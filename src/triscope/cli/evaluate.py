@@ -105,10 +105,19 @@ def show(check: Any, measured: Any, skipped: list[Any]) -> None:
             for wrong in measured.mistakes
         ]
         show_table("mistakes", columns, rows, right=[2], coloured=3)
-    for text in measured.notes:
+    for text in (*measured.notes, *_unknown(measured.known or {})):
         note(text)
     for item in skipped:
         note(f"not read: {item.error}")
+
+
+def _unknown(known: dict[str, Any]) -> list[str]:
+    """One line that counts the labels which the check does not know, where there are any."""
+    counts = known.get("unknown")
+    if not counts:
+        return []
+    told = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    return [f"left out, since the check does not know their labels: {told}"]
 
 
 def _types(measured: Any) -> list[tuple[Any, ...]]:

@@ -1,9 +1,7 @@
-"""Video in: exact frames, rotation, changing rates, damage, folders, samplers, layouts, cameras."""
+"""Video in: exact frames, rotation, changing rates, damage, folders, samplers."""
 
 from __future__ import annotations
 
-import json
-import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,59 +10,20 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numbered_films import number_of, painted, write
 
-from triscope.errors import BadLabels, BadSettings, EmptyData, UnreadableImage
+from triscope.errors import EmptyData, UnreadableImage
 from triscope.kernel.data.video import (
-    Camera,
     Cut,
     FrameFolder,
-    Gap,
-    Live,
     Video,
     dense,
     open_video,
-    open_videos,
     read_clip,
     segments,
     views,
-    without,
 )
 from triscope.kernel.data.video.sampling import crops
-
-
-def painted(number: int, h: int = 48, w: int = 96) -> np.ndarray:
-    """A frame that carries its number as six black or white bars."""
-    picture = np.full((h, w, 3), 90, np.uint8)
-    for bit in range(6):
-        picture[: h // 2, bit * 16 : bit * 16 + 16] = 255 if number >> bit & 1 else 0
-    return picture
-
-
-def number_of(frame: np.ndarray) -> int:
-    h, w = frame.shape[:2]
-    bars = [
-        frame[h // 8 : h // 4, int(w * (b + 0.3) / 6) : int(w * (b + 0.7) / 6)] for b in range(6)
-    ]
-    return sum(1 << bit for bit, bar in enumerate(bars) if bar.mean() > 127)
-
-
-def write(
-    path: Path, count: int, gop: int = 12, stamps: list[int] | None = None, **more: Any
-) -> Path:
-    """H.264 with the frame's number in each frame; ``stamps`` in 1/90000 s."""
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=30, options={"crf": "18", "g": str(gop)})
-        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 90000)
-        stream.time_base = Fraction(1, 90000)
-        for i in range(count):
-            frame = av.VideoFrame.from_ndarray(painted(i), format="rgb24")
-            frame.pts, frame.time_base = (stamps[i] if stamps else 3000 * i), Fraction(1, 90000)
-            for packet in stream.encode(frame):
-                out.mux(packet)
-        for packet in stream.encode():
-            out.mux(packet)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -287,162 +246,3 @@ def test_a_clip_shorter_than_the_sampler_needs_repeats_its_frames(tmp_path: Path
         rows = read_clip(video, Cut(frames=8, size=32, square=True))
         assert rows.shape == (1, 3, 8, 32, 32) and video.rate == 0.0
         assert (rows == rows[:, :, :1]).all()
-
-
-# ---- layouts ------------------------------------------------------------------------------------
-
-
-def touched(root: Path, *names: str) -> None:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode())
-
-
-def told(source: Any) -> list[tuple[str, str | None, str | None, str | None]]:
-    return [(Path(s.source).name, s.label, s.split, s.group) for s in open_videos(source)]
-
-
-def test_class_folders_and_their_splits(tmp_path: Path) -> None:
-    touched(
-        tmp_path, "train/fight/a2.mp4", "train/fight/a10.mp4", "train/calm/b.avi", "test/calm/c.avi"
-    )
-    data = open_videos(tmp_path)
-    assert data.classes == ("calm", "fight") and data.layout == "class folders"
-    assert told(tmp_path) == [
-        ("c.avi", "calm", "test", None),
-        ("b.avi", "calm", "train", None),
-        ("a2.mp4", "fight", "train", None),
-        ("a10.mp4", "fight", "train", None),
-    ]
-
-
-def test_file_names_that_tell_action_and_person(tmp_path: Path) -> None:
-    touched(tmp_path, "PS7A1P1T1.avi", "PS7A2P3T1.avi")
-    assert told(tmp_path) == [("PS7A1P1T1.avi", "1", None, "1"), ("PS7A2P3T1.avi", "2", None, "3")]
-    kept, held = without(open_videos(tmp_path), "3")
-    assert [s.group for s in kept] == ["1"] and [s.group for s in held] == ["3"]
-    with pytest.raises(EmptyData, match=r"no group '9' to hold out\. There are: 1, 3"):
-        without(open_videos(tmp_path), "9")
-
-
-def test_the_lists_of_known_data_sets(tmp_path: Path) -> None:
-    ucf = tmp_path / "ucf"
-    touched(ucf, "videos/Archery/v_Archery_g01_c01.avi", "videos/Archery/v_Archery_g09_c01.avi")
-    (ucf / "trainlist01.txt").write_text("Archery/v_Archery_g09_c01.avi 1\n")
-    (ucf / "testlist01.txt").write_text("Archery/v_Archery_g01_c01.avi\n")
-    assert told(ucf) == [
-        ("v_Archery_g01_c01.avi", "Archery", "test", "Archery/01"),
-        ("v_Archery_g09_c01.avi", "Archery", "train", "Archery/09"),
-    ]
-    hmdb = tmp_path / "hmdb"
-    touched(hmdb, "run/a.avi", "run/b.avi", "run/c.avi")
-    (hmdb / "run_test_split1.txt").write_text("a.avi 1\nb.avi 2\nc.avi 0\n")
-    assert told(hmdb) == [("a.avi", "run", "train", None), ("b.avi", "run", "test", None)]
-    kinetics = tmp_path / "kinetics"
-    touched(kinetics, "x.mp4", "y.mp4")
-    (kinetics / "train.csv").write_text("path,label\nx.mp4,12\n")
-    (kinetics / "val.csv").write_text("y.mp4,3\n")
-    assert told(kinetics) == [("x.mp4", "12", "train", None), ("y.mp4", "3", "calibrate", None)]
-    something = tmp_path / "something"
-    touched(something, "7.webm")
-    (something / "list.json").write_text(
-        json.dumps([{"id": "7", "template": "Moving [something]"}])
-    )
-    assert told(something / "list.json") == [("7.webm", "Moving something", None, None)]
-
-
-def test_a_description_of_any_other_naming(tmp_path: Path) -> None:
-    touched(tmp_path, "deep/day1_screw_anna.mp4", "deep/day2_glue_ben.mp4", "deep/notes.mp4")
-    description = tmp_path / "videos.toml"
-    description.write_text(
-        "root = 'deep'\nnames = '_(?P<label>[a-z]+)_(?P<group>[a-z]+)$'\n"
-        "[labels]\nscrew = 'drive'\n"
-    )
-    assert told(description) == [
-        ("day1_screw_anna.mp4", "drive", None, "anna"),
-        ("day2_glue_ben.mp4", "glue", None, "ben"),
-    ]
-    description.write_text("names = '(?P<who>x)'")
-    with pytest.raises(BadSettings, match=r"has no group \(\?P<label>"):
-        open_videos(description)
-
-
-def test_wrong_lists_and_folders_say_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(EmptyData, match="does not exist"):
-        open_videos(tmp_path / "nowhere")
-    with pytest.raises(EmptyData, match="holds no video that is known"):
-        open_videos(tmp_path)
-    (tmp_path / "train.csv").write_text("lost.mp4,1\n")
-    with pytest.raises(BadLabels, match=r"train\.csv line 1 names lost\.mp4, which is not in"):
-        open_videos(tmp_path)
-    (tmp_path / "train.csv").write_text("lost.mp4\n")
-    with pytest.raises(BadLabels, match="line 1 has no label"):
-        open_videos(tmp_path)
-
-
-# ---- cameras ------------------------------------------------------------------------------------
-
-
-class Fake:
-    """A camera that gives some frames and then none."""
-
-    def __init__(self, numbers: list[int], wait: threading.Event | None = None) -> None:
-        self.numbers, self.wait, self.released = list(numbers), wait, False
-
-    def read(self) -> tuple[bool, Any]:
-        if not self.numbers:
-            return False, None
-        if self.wait is not None:
-            self.wait.wait(2)
-            self.wait.clear()
-        return True, np.full((4, 6, 3), self.numbers.pop(0), np.uint8)
-
-    def release(self) -> None:
-        self.released = True
-
-
-def test_a_camera_that_drops_out_comes_back_and_the_gap_is_told() -> None:
-    step = threading.Event()
-    devices: list[Any] = [Fake([1, 2], step), OSError("unplugged"), Fake([3], step)]
-    opened: list[Any] = []
-
-    def opener() -> Any:
-        if not devices:
-            raise OSError("gone for good")
-        opened.append(devices.pop(0))
-        if isinstance(opened[-1], OSError):
-            raise opened[-1]
-        return opened[-1]
-
-    seen: list[Any] = []
-    with Camera("fake", opener=opener, retry_s=0.01, give_up_s=0.3) as camera:
-        step.set()
-        with pytest.raises(UnreadableImage, match=r"camera fake gave nothing for 0\.3 s: gone for"):
-            for item in camera:
-                seen.append(item)
-                step.set()
-    frames = [item for item in seen if isinstance(item, Live)]
-    gaps = [item for item in seen if isinstance(item, Gap)]
-    assert [int(f.frame[0, 0, 0]) for f in frames] == [1, 2, 3]
-    assert [f.number for f in frames] == [1, 2, 3] and not any(f.passed_over for f in frames)
-    assert len(gaps) == 1 and gaps[0].attempts >= 2 and gaps[0].seconds > 0
-    assert opened[0].released and opened[2].released
-
-
-def test_whoever_is_slow_gets_the_newest_frame_and_the_count_of_the_others() -> None:
-    hold = threading.Event()
-
-    class Endless(Fake):
-        def read(self) -> tuple[bool, Any]:
-            good, frame = super().read()
-            if not good:
-                hold.set()
-                threading.Event().wait(0.02)
-                return False, None
-            return good, frame
-
-    with Camera("fake", opener=lambda: Endless(list(range(1, 6))), retry_s=5) as camera:
-        assert hold.wait(2)
-        first = next(item for item in camera if isinstance(item, Live))
-    assert first.number == 5 and first.passed_over == 4

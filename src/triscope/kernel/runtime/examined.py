@@ -28,8 +28,10 @@ class MomentsExaminer(LabelExaminer):
         self.among_five: list[bool] = []
 
     def take(self, sample: Sample, reading: Reading) -> None:
-        """One video's class."""
+        """One video's class; one of an unknown label can be neither right nor wrong."""
         super().take(sample, reading)
+        if sample.label in self.seen.unknown:
+            return
         named = reading.details["probabilities"]
         best = sorted(named, key=lambda name: -named[name])
         self.sure.append(float(named[best[0]]))
