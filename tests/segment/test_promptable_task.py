@@ -230,3 +230,20 @@ def test_scenes_do_not_come_again() -> None:
     assert len(scenes(0)) == 3
     assert not torch.equal(first, second)
     assert torch.equal(first, scenes(0)[0]["images"])
+
+
+def test_fewer_clicks_are_drawn_for_each_update() -> None:
+    task = PromptableTask(network(), Recipe(clicks=3, rounds_without=1, fewer=True))
+    rounds: list[int] = []
+    task._round = lambda *_: rounds.append(1) or answer()  # type: ignore[assignment, func-returns-value]
+
+    def answer() -> dict[str, torch.Tensor]:
+        return dict.fromkeys(("loss", "focal", "dice", "quality", "iou"), torch.zeros(()))
+
+    seen = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        rounds.clear()
+        task.losses(batch())
+        seen.add(len(rounds) // 2)  # boxes and points
+    assert seen == {2, 3, 4, 5}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from triscope.segment.frame import PIXEL_MEAN, PIXEL_STD
 from triscope.segment.synth import Scene, scene
 from triscope.segment.synth.canvas import Canvas, filled
 from triscope.segment.training.groups import FEWEST_PX, LARGEST_SHARE, usable_groups
-from triscope.segment.training.scenes import shares_of
+from triscope.segment.training.scenes import Scenes, mosaic, shares_of
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,32 @@ def test_a_polished_ground_mirrors_what_stands_on_it() -> None:
     again = canvas.image.copy()
     canvas.mirror(edge, 0.8)  # its foot is the border of the image: there is nothing to see
     assert np.array_equal(canvas.image, again)
+
+
+def test_a_mosaic_keeps_the_groups_of_its_scenes() -> None:
+    four = [scene(seed, (64, 64)) for seed in range(4)]
+    whole = mosaic(four)
+    assert whole.image.shape == (128, 128, 3) and len(whole.groups) == sum(
+        len(one.groups) for one in four
+    )
+    last = four[3]
+    first = len(whole.groups) - len(last.groups)
+    for number in range(len(last.groups)):
+        mask = whole.mask(first + number)
+        assert (mask[64:, 64:] == last.mask(number)).all()
+        assert mask.sum() == last.mask(number).sum()
+
+
+def bytes_of(images: torch.Tensor) -> np.ndarray:
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
+    return (images * std + mean).round().numpy()
+
+
+def test_views_are_of_one_scene() -> None:
+    batches = Scenes(64, batch=2, masks=3, per_epoch=6, views=3)(0)
+    first, second, other = (bytes_of(batches[i]["images"]) for i in (0, 1, 3))
+    # The second view is mirrored, its colours moved on by one.
+    assert (np.roll(second, -1, axis=1)[:, :, :, ::-1] == first).all()
+    assert (other != first).any()
+    again = Scenes(64, batch=2, masks=3, per_epoch=6, views=3)(0)
+    assert torch.equal(again[1]["masks"], batches[1]["masks"])  # whatever was asked for before

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from triscope.errors import BadPrompt, DataError, UsageError, WeightsMismatch
+from triscope.segment.connected import under_clicks
 from triscope.segment.frame import Frame, as_rgb
 from triscope.segment.prompts import Prompts, read_prompts
 
@@ -77,9 +78,12 @@ class Embedding:
 class Prompted(ABC):
     """A network with an image in front of it: ``set_image`` is dear, ``predict`` is cheap.
 
-    Subclasses say how to embed and to decode; ``side`` and ``mask_size`` are the network's.
+    Subclasses say how to embed and to decode; ``side`` and ``mask_size`` are the network's. With
+    ``connected`` a mask of clicks alone keeps only the regions that an inside click lies on: a
+    small network also gathers what looks alike elsewhere. It is on for ``sam_nano``.
     """
 
+    connected: bool = False
     side: int
     mask_size: int
     fingerprint: str
@@ -180,10 +184,15 @@ class Prompted(ABC):
         self, embedding: Embedding, prompts: Prompts, wanted: slice, at_once: int
     ) -> Iterator[Masks]:
         for start in range(0, len(prompts), at_once):
-            logits, iou = self._decode(embedding.values, prompts[start : start + at_once])
-            for low, quality in zip(logits[:, wanted], iou[:, wanted], strict=True):
-                full = np.stack([embedding.frame.logits_out(one) > 0 for one in low])
-                yield Masks(full, quality.copy(), low.copy())
+            some = prompts[start : start + at_once]
+            logits, iou = self._decode(embedding.values, some)
+            for i, (low, quality) in enumerate(zip(logits[:, wanted], iou[:, wanted], strict=True)):
+                full = [embedding.frame.logits_out(one) > 0 for one in low]
+                if self.connected and some.boxes is None and some.points is not None:
+                    inside = some.points[i][some.labels[i] == 1]
+                    clicks = embedding.frame.points_out(inside)
+                    full = [under_clicks(one, clicks) for one in full]
+                yield Masks(np.stack(full), quality.copy(), low.copy())
 
 
 def _one(prompt: ArrayLike | None) -> NDArray[Any] | None:

@@ -43,6 +43,11 @@ class Frame:
         scale = np.array([w / self.image_hw[1], h / self.image_hw[0]])
         return np.asarray(xy, np.float64) * scale
 
+    def points_out(self, xy: ArrayLike) -> NDArray[np.float64]:
+        """Points (..., 2) of the square in pixels of the image."""
+        h, w = self.resized_hw
+        return np.asarray(xy, np.float64) * [self.image_hw[1] / w, self.image_hw[0] / h]
+
     def boxes_in(self, xyxy: ArrayLike) -> NDArray[np.float64]:
         """Boxes (..., 4) of the image in pixels of the square."""
         boxes = np.asarray(xyxy, np.float64)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triscope.segment.answers import Embedding, Prompted
 from triscope.segment.frame import PIXEL_MEAN, PIXEL_STD, Frame
+from triscope.segment.models._nano_decoder import NanoDecoder
 from triscope.segment.models.sam import Sam
 from triscope.segment.prompts import Prompts
 
@@ -31,6 +32,7 @@ class Predictor(Prompted):
         self.network = network
         self.side, self.mask_size = network.image_size, network.mask_size
         self.fingerprint = fingerprint(network)
+        self.connected = isinstance(network.mask_decoder, NanoDecoder)
 
     @property
     def device(self) -> torch.device:

@@ -16,6 +16,7 @@ from triscope.kernel.runtime.card import Card, sha256, write_card
 from triscope.kernel.runtime.folder import replacing
 from triscope.segment.export.graphs import DecoderGraph, EncoderGraph, Options
 from triscope.segment.export.tail import append_tail
+from triscope.segment.models._nano_decoder import NanoDecoder
 from triscope.segment.models.sam import Sam
 from triscope.segment.predictor import fingerprint
 from triscope.segment.runtime import DECODER, ENCODER
@@ -40,6 +41,7 @@ def export_folder(
                 "mask_size": network.mask_size,
                 "network": fingerprint(network),
                 "single_mask": options.single_mask,
+                "connected": isinstance(network.mask_decoder, NanoDecoder),
             },
             size=(network.image_size, network.image_size),
             precision="int8" if int8 else "fp32",

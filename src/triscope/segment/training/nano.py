@@ -33,6 +33,7 @@ class Stage:
     plan: Plan
     masks: int = 6  # an image
     recipe: Recipe = field(default_factory=Recipe)
+    mosaics: float = 0.0  # share of images that are four scenes of half the side
 
 
 def stages(seed: int = 0) -> tuple[Stage, ...]:
@@ -41,19 +42,22 @@ def stages(seed: int = 0) -> tuple[Stage, ...]:
     one = Recipe(
         clicks=0, rounds_without=0, judge_all=True, focal=5.0, all_of_point=0.1, all_of_box=0.7
     )
-    two, three = replace(one, clicks=1), replace(one, clicks=1, rounds_without=1)
+    two = replace(one, clicks=1)
+    more = replace(one, clicks=4, rounds_without=1, fewer=True)
     return (
         Stage("first", 128, _plan(4000, 12, 1.5e-3, seed, "constant"), 6, one),
         Stage("second", 256, _plan(3900, 6, 1e-3, seed, "cosine"), 6, two),
-        Stage("third", 512, _plan(1300, 2, 5e-4, seed, "cosine"), 4, three),
+        Stage("third", 512, _plan(1000, 2, 5e-4, seed, "cosine", 250), 4, more, 0.5),
     )
 
 
-def _plan(steps: int, batch: int, rate: float, seed: int, schedule: Schedule) -> Plan:
+def _plan(
+    steps: int, batch: int, rate: float, seed: int, schedule: Schedule, score_every: int = 500
+) -> Plan:
     return Plan(
         steps=steps, batch=batch, learning_rate=rate, weight_decay=0.05, optimizer="adamw",
         schedule=schedule, warm_up=100, precision="bf16-mixed", clip=1.0, ema=0.998,
-        checkpoint_every=200, score_every=500, seed=seed, accelerator="cpu",
+        checkpoint_every=200, score_every=score_every, seed=seed, accelerator="cpu",
     )  # fmt: skip
 
 
@@ -90,6 +94,7 @@ def run_stage(
         masks=stage.masks,
         first_seed=number * VALIDATION_SEED // 20,
         views=VIEWS,
+        mosaics=stage.mosaics,
     )
     score = Validation(network, stage.side)
     report = train(

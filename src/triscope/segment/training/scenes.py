@@ -16,6 +16,8 @@ from triscope.segment.frame import Frame
 from triscope.segment.synth import Scene, scene
 from triscope.segment.training.groups import usable_groups
 
+MOSAICS = 10_000_000_000  # their scenes have the seeds from here on: nobody else uses them
+
 
 @dataclass(frozen=True)
 class Scenes:
@@ -30,6 +32,7 @@ class Scenes:
     per_epoch: int = 1000  # batches an epoch
     first_seed: int = 0  # scenes have the seeds from here on
     views: int = 1  # batches in which a scene is seen, up to 8: turned, mirrored, other masks
+    mosaics: float = 0.0  # share of images that are four scenes of half the side: small things
 
     def __call__(self, epoch: int) -> Sequence[dict[str, Tensor]]:
         """The batches of one epoch; scenes do not come again."""
@@ -51,15 +54,36 @@ class _Epoch(Sequence[dict[str, Tensor]]):
         if not 0 <= index < len(self):
             raise IndexError(index)  # this ends a walk
         number, view = divmod(index, self.scenes.views)
-        start, side = self.first + number * self.scenes.batch, self.scenes.side
+        start = self.first + number * self.scenes.batch
         if self.drawn[0] != number:
-            made = [scene(start + i, (side, side)) for i in range(self.scenes.batch)]
+            made = [picture(start + i, self.scenes) for i in range(self.scenes.batch)]
             self.drawn = (number, made)
         some = [example(one, self.scenes, start + i, view) for i, one in enumerate(self.drawn[1])]
         return {
             "images": torch.from_numpy(np.concatenate([image for image, _ in some])),
             "masks": torch.from_numpy(np.stack([masks for _, masks in some])),
         }
+
+
+def picture(seed: int, scenes: Scenes) -> Scene:
+    """The scene of this seed, or a mosaic of four."""
+    side = scenes.side
+    if np.random.default_rng([seed, 0]).random() >= scenes.mosaics:
+        return scene(seed, (side, side))
+    seeds = range(MOSAICS + 4 * seed, MOSAICS + 4 * seed + 4)
+    return mosaic([scene(one, (side // 2, side // 2)) for one in seeds])
+
+
+def mosaic(four: Sequence[Scene]) -> Scene:
+    """Four scenes of one size as one, two beside two; no group reaches over the seams."""
+    pieces, groups, first = [], [], 0
+    for one in four:
+        pieces.append(one.pieces + first)
+        groups += [tuple(piece + first for piece in group) for group in one.groups]
+        first += int(one.pieces.max()) + 1
+    images = [one.image for one in four]
+    whole = [np.vstack([np.hstack(maps[:2]), np.hstack(maps[2:])]) for maps in (images, pieces)]
+    return Scene(whole[0], whole[1].astype(np.int16), tuple(groups))
 
 
 def example(

@@ -25,6 +25,7 @@ class Recipe:
 
     clicks: int = 8  # rounds with a click from the error region, behind the first prompt
     rounds_without: int = 2  # rounds in which only the mask of the round before comes back
+    fewer: bool = False  # each update draws how many of the clicks it makes, none included
     boxes: float = 0.5  # share of masks whose first prompt is a box, not a point
     focal: float = 20.0  # weight of the focal loss
     dice: float = 1.0  # weight of the dice loss
@@ -92,7 +93,10 @@ class PromptableTask:
     ) -> dict[str, Tensor]:
         count = shares.shape[1]
         boxed = round(self.recipe.boxes * count)
-        without = self._rounds_without()
+        clicks = self.recipe.clicks
+        if self.recipe.fewer:
+            clicks = int(torch.randint(clicks + 1, ()))
+        without = self._rounds_without(clicks)
         parts: list[dict[str, Tensor]] = []
         for some, with_box in ((shares[:, :boxed], True), (shares[:, boxed:], False)):
             if not some.shape[1]:
@@ -100,7 +104,7 @@ class PromptableTask:
             prompts = self._first(some.flatten(0, 1), with_box)
             rounds = [
                 self._round(embeddings, prompts, i in without)
-                for i in range(1 + self.recipe.clicks + self.recipe.rounds_without)
+                for i in range(1 + clicks + self.recipe.rounds_without)
             ]
             share = some.shape[1] / count
             parts.append({k: share * _mean(rounds, k) for k in rounds[0] if k != "iou"})
@@ -113,9 +117,9 @@ class PromptableTask:
             for name in names
         }
 
-    def _rounds_without(self) -> set[int]:
+    def _rounds_without(self, clicks: int) -> set[int]:
         """Numbers of the rounds without a new click: one at a random place, one at the end."""
-        clicks, extra = self.recipe.clicks, self.recipe.rounds_without
+        extra = self.recipe.rounds_without
         last = clicks + extra
         places = {last} if extra else set()
         if extra > 1:
