@@ -188,9 +188,8 @@ class Prompted(ABC):
             logits, iou = self._decode(embedding.values, some)
             for i, (low, quality) in enumerate(zip(logits[:, wanted], iou[:, wanted], strict=True)):
                 full = [embedding.frame.logits_out(one) > 0 for one in low]
-                if self.connected and some.boxes is None and some.points is not None:
-                    inside = some.points[i][some.labels[i] == 1]
-                    clicks = embedding.frame.points_out(inside)
+                if self.connected and some.boxes is None:
+                    clicks = embedding.frame.points_out(some.inside(i))
                     full = [under_clicks(one, clicks) for one in full]
                 yield Masks(np.stack(full), quality.copy(), low.copy())
 

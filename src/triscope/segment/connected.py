@@ -15,8 +15,9 @@ def under_clicks(mask: Bools, points: NDArray[np.float64]) -> Bools:
     All of the mask where no point lies on it: a click beside a thin thing means that thing.
     """
     h, w = mask.shape
-    _, regions = cv2.connectedComponents(mask.astype(np.uint8))
+    count, regions = cv2.connectedComponents(mask.view(np.uint8))
     x, y = np.round(points).astype(int).T
-    touched = np.unique(regions[y.clip(0, h - 1), x.clip(0, w - 1)])
-    touched = touched[touched > 0]
-    return np.isin(regions, touched) if len(touched) else mask
+    kept = np.zeros(count, bool)
+    kept[regions[y.clip(0, h - 1), x.clip(0, w - 1)]] = True
+    kept[0] = False  # what is no mask
+    return kept[regions] if kept.any() else mask

@@ -30,6 +30,12 @@ class Prompts:
     def __len__(self) -> int:
         return next(len(part) for part in (self.points, self.boxes, self.masks) if part is not None)
 
+    def inside(self, index: int) -> Floats:
+        """The inside clicks (p, 2) of one prompt; there may be none."""
+        if self.points is None or self.labels is None:
+            return np.zeros((0, 2), np.float32)
+        return self.points[index][self.labels[index] == 1]
+
     def __getitem__(self, which: slice) -> Prompts:
         parts = (self.points, self.labels, self.boxes, self.masks)
         return Prompts(*(None if part is None else part[which] for part in parts))
