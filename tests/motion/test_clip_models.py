@@ -111,8 +111,9 @@ def test_flow_is_told_beside_one_frame() -> None:
 
 @pytest.mark.parametrize("fusion", ["average", "svm"])
 def test_two_streams_are_fitted_fused_and_saved(fusion: str, clips: Path, tmp_path: Path) -> None:
+    stacking = "trajectories" if fusion == "svm" else "points"
     small = {**TINY, "frames": 3, "backbone": "mobilenetv2", "fusion": fusion, "steps": 5,
-             "jitter": 0.0}  # fmt: skip
+             "jitter": 0.0, "stacking": stacking}  # fmt: skip
     check = fit("two_stream", clips, small, calibrate=0, engine="onnxruntime")
     net = restored(check).network()
     clip = torch.rand(2, 3, 4, 32, 32) * 2 - 1

@@ -117,7 +117,7 @@ def test_trajectories_follow_the_flow() -> None:
     ramp = torch.arange(12.0).expand(6, 12)
     moving = flow.clone()
     moving[:, 1, 1:] = ramp  # what the later fields hold in y tells where they were read
-    stacked = two_stream.along_trajectories(moving)
+    stacked = two_stream.stack(two_stream.along_trajectories(moving))
     assert stacked.shape == (1, 6, 6, 12)
     assert torch.allclose(stacked[0, 0::2], torch.ones(3, 6, 12))
     assert torch.allclose(stacked[0, 3, :, :10], ramp[:, 1:11], atol=1e-5)

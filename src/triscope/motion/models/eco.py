@@ -169,11 +169,6 @@ LAYOUT = Layout(
 )
 
 
-def network(name: str, *, classes: int = 400, channels: int = 3, dropout: float = 0.5) -> Eco:
-    """``eco_lite`` or ``eco_full`` of the authors."""
-    return Eco(full=name == "eco_full", channels=channels, classes=classes, dropout=dropout)
-
-
 @published("eco_lite", "eco_lite_4", "eco_lite_8", "eco_lite_16", "eco_lite_32", "eco_full",
            "eco_full_16")  # fmt: skip
 def build(name: str, state_dict: Mapping[str, Any]) -> nn.Module:

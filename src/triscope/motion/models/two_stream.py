@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from triscope.kernel.catalogue import build_published, model, published
 from triscope.kernel.config import require
+from triscope.kernel.data.video.clips import FAR
 from triscope.motion.batches import Clips
 from triscope.motion.models._clip_model import ClipModel, ClipSettings, copy_fitting, read_file
 from triscope.motion.models._frames import Segmental, backbone
@@ -83,26 +84,6 @@ def temporal(classes: int = 101, length: int = LENGTH, dropout: float = 0.9) -> 
     return CnnM(channels=2 * length, classes=classes, normalise_second=False, dropout=dropout)
 
 
-class TwoStream(nn.Module):
-    """Both streams, their probabilities averaged with weights.
-
-    Frames (b, 3, h, w) and stacks (b, 2 L, h, w) to the logarithm of the fused probabilities.
-    """
-
-    def __init__(
-        self, spatial_net: nn.Module, temporal_net: nn.Module, weights: tuple[float, float] = (1, 1)
-    ) -> None:
-        super().__init__()
-        self.spatial, self.temporal = spatial_net, temporal_net
-        self.share = weights[0] / sum(weights)
-
-    def forward(
-        self, frames: Float[Tensor, "b c h w"], stacks: Float[Tensor, "b l h w"]
-    ) -> Float[Tensor, "b k"]:
-        looks, moves = self.spatial(frames).softmax(1), self.temporal(stacks).softmax(1)
-        return (self.share * looks + (1 - self.share) * moves).clamp_min(1e-12).log()
-
-
 class TwoStreamClips(nn.Module):
     """Both streams on clips (b, 3, 1 + L, h, w): one frame, then L fields with x and y in [-1, 1].
 
@@ -111,10 +92,17 @@ class TwoStreamClips(nn.Module):
     """
 
     def __init__(
-        self, looks: nn.Module, moves: nn.Module, classes: int, *, machine: bool, motion: float
+        self,
+        looks: nn.Module,
+        moves: nn.Module,
+        classes: int,
+        *,
+        machine: bool,
+        motion: float,
+        trajectories: bool = False,
     ) -> None:
         super().__init__()
-        self.looks, self.moves = looks, moves
+        self.looks, self.moves, self.trajectories = looks, moves, trajectories
         self.machine = nn.Linear(2 * classes, classes) if machine else None
         self.share = motion / (1 + motion)
 
@@ -122,8 +110,11 @@ class TwoStreamClips(nn.Module):
         self, clips: Float[Tensor, "b 3 t h w"]
     ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b k"]]:
         """The logits of both."""
-        stacks = stack(without_camera(clips[:, :2, 1:]))
-        return self.looks(clips[:, :, 0]), self.moves(stacks)
+        fields = clips[:, :2, 1:]
+        if self.trajectories:
+            far = clips.shape[-1] / FAR  # pixels that 1 stands for
+            fields = along_trajectories(fields * far) / far
+        return self.looks(clips[:, :, 0]), self.moves(stack(without_camera(fields)))
 
     def joined(self, clips: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b j"]:
         """What the linear machine sees: (b, 2 k)."""
@@ -141,8 +132,8 @@ def stack(flow: Float[Tensor, "b 2 l h w"]) -> Float[Tensor, "b m h w"]:
     return flow.transpose(1, 2).flatten(1, 2)
 
 
-def along_trajectories(flow: Float[Tensor, "b 2 l h w"]) -> Float[Tensor, "b m h w"]:
-    """As ``stack``, but each field is read where the point has moved to by then (eq. 2)."""
+def along_trajectories(flow: Float[Tensor, "b 2 l h w"]) -> Float[Tensor, "b 2 l h w"]:
+    """Flow in pixels, each field read where the point has moved to by then (eq. 2)."""
     b, _, length, h, w = flow.shape
     grid_y, grid_x = torch.meshgrid(
         torch.arange(h, dtype=flow.dtype), torch.arange(w, dtype=flow.dtype), indexing="ij"
@@ -155,7 +146,7 @@ def along_trajectories(flow: Float[Tensor, "b 2 l h w"]) -> Float[Tensor, "b m h
         moved = F.grid_sample(flow[:, :, k], where, padding_mode="border", align_corners=True)
         read.append(moved)
         place = place + moved
-    return stack(torch.stack(read, dim=2))
+    return torch.stack(read, dim=2)
 
 
 def without_camera(flow: Float[Tensor, "b 2 l h w"]) -> Float[Tensor, "b 2 l h w"]:
@@ -179,6 +170,7 @@ class Settings(ClipSettings):
     seen: Literal["flow"] = "flow"  # one frame, and the flow from frame to frame
     frames: int = 10  # fields of flow
     sampling: Literal["segments", "dense"] = "dense"  # fields in a row
+    stacking: Literal["points", "trajectories"] = "points"  # where the fields are read
     fusion: Literal["average", "svm"] = "average"  # of the streams
     motion: float = 1.0  # weight of the motion stream in the average
     machine: float = 10.0  # strength of the errors of the linear machine against its weights
@@ -205,7 +197,14 @@ class TwoStreamModel(ClipModel):
     def build(self, classes: int) -> nn.Module:
         s = self.settings
         looks, moves = (self._stream(channels, classes) for channels in (3, 2 * s.frames))
-        return TwoStreamClips(looks, moves, classes, machine=s.fusion == "svm", motion=s.motion)
+        return TwoStreamClips(
+            looks,
+            moves,
+            classes,
+            machine=s.fusion == "svm",
+            motion=s.motion,
+            trajectories=s.stacking == "trajectories",
+        )
 
     def _stream(self, channels: int, classes: int) -> nn.Module:
         s = self.settings

@@ -15,6 +15,7 @@ from triscope.kernel.data.video.sampling import Numbers, crops, dense, segments,
 
 Sampling = Literal["segments", "dense"]
 Seen = Literal["rgb", "difference", "flow"]
+FAR = 8  # flow is told up to the side of the square divided by this
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,13 @@ def as_seen(pictures: NDArray[np.uint8], seen: Seen, *, paired: bool) -> NDArray
 def frame_and_flow(pictures: NDArray[np.uint8], *, paired: bool) -> NDArray[np.uint8]:
     """The middle frame in colours, then each field of flow as a picture: x, y, 128.
 
-    Flow is that of :func:`dis`; an eighth of the side is the furthest told, 128 is no motion.
+    Flow is that of :func:`dis`; the side over ``FAR`` is the furthest told, 128 is no motion.
     """
     import cv2
 
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     pairs = zip(grey[0::2], grey[1::2], strict=True) if paired else itertools.pairwise(grey)
-    furthest = pictures.shape[1] / 8
+    furthest = pictures.shape[1] / FAR
     shown = [pictures[len(pictures) // 2]]
     for before, now in pairs:
         field = np.clip(dis(before, now) / furthest, -1, 1)
