@@ -253,6 +253,7 @@ def test_the_line_of_doubt_lies_below_the_first_mistake() -> None:
     zones = zones_of_doubt([(0.1, True), (0.3, True), (0.4, False), (0.5, True)])
     assert 0.3 < zones.review_above < 0.4 and zones.fail_above == 1.0
     assert zones.basis.startswith("3 of 4 held-out videos answered rightly; all 2 below")
+    assert zones_of_doubt([(0.1, False), (0.3, True)]).basis.endswith("none was sure enough")
     assert zones_of_doubt([(0.2, True)]).review_above == pytest.approx(0.6)
 
 

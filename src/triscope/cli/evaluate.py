@@ -88,6 +88,7 @@ add(
 def show(check: Any, measured: Any, skipped: list[Any]) -> None:
     """The answer for people."""
     from triscope.cli._figures import doubts, figures_of
+    from triscope.kernel.metrics.evaluation import ONLY_BAD, ONLY_GOOD
 
     images, doubt = measured.images, doubts(check)
     title = f"{check.label} on {images['good']} good and {images['defective']} defective parts"
@@ -105,8 +106,10 @@ def show(check: Any, measured: Any, skipped: list[Any]) -> None:
             for wrong in measured.mistakes
         ]
         show_table("mistakes", columns, rows, right=[2], coloured=3)
+    needless = (ONLY_BAD, ONLY_GOOD) if doubt else ()  # there right and wrong answers are meant
     for text in (*measured.notes, *_unknown(measured.known or {})):
-        note(text)
+        if text not in needless:
+            note(text)
     for item in skipped:
         note(f"not read: {item.error}")
 

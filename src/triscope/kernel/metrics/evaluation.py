@@ -26,6 +26,8 @@ from triscope.kernel.results import OUTCOMES, Heatmap, Zones
 
 GOOD = "good"
 SWEEP = 100  # rows of the threshold sweep
+ONLY_GOOD = "No defective image was given: only false rejects are known."
+ONLY_BAD = "No good image was given: only escapes are known."
 MISTAKES = 50  # named at most
 ERROR_STATED = 1e-3  # pixel metrics promise to be this exact, or say so
 
@@ -288,9 +290,9 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     if not bad.any():
-        notes.append("No defective image was given: only false rejects are known.")
+        notes.append(ONLY_GOOD)
     elif bad.all():
-        notes.append("No good image was given: only escapes are known.")
+        notes.append(ONLY_BAD)
     if seen.without_mask:
         notes.append(
             f"{seen.without_mask} defective image{'s have' if seen.without_mask > 1 else ' has'} "

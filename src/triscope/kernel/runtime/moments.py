@@ -172,7 +172,10 @@ def zones_of_doubt(rights: list[tuple[float, bool]]) -> Zones:
         return Zones(line, 1.0, basis=f"{basis}; doubt up to {highest:.3f} met")
     line = max(0.0, min(wrong) - 1e-6)
     passed = sum(doubt <= line for doubt, _ in rights)
-    return Zones(line, 1.0, basis=f"{basis}; all {passed} below a doubt of {line:.3f} were right")
+    told = (
+        f"all {passed} below a doubt of {line:.3f} were right" if passed else "none was sure enough"
+    )
+    return Zones(line, 1.0, basis=f"{basis}; {told}")
 
 
 def runs_of(labels: NDArray[np.int64]) -> list[tuple[int, int, int]]:
