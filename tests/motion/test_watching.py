@@ -18,7 +18,7 @@ from triscope.kernel.data.video import Gap, Live, open_video
 from triscope.kernel.runtime.online import Stream
 from triscope.motion.events import Event, Rules, Watcher
 from triscope.motion.models.tsm import Online, network
-from triscope.motion.watching import watch
+from triscope.motion.watching import drawn, watch
 
 
 @pytest.mark.parametrize(("kind", "least"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])
@@ -160,3 +160,14 @@ def test_the_command_writes_lines_and_an_overlay(
     assert [json.loads(line) for line in lines] == answer["events"]
     seen = open_video(tmp_path / "seen.mp4")
     assert len(seen) == 12 and seen.read([5]).shape[1] > 48
+
+
+def test_a_long_alarm_stays_inside_the_picture() -> None:
+    watcher = Watcher(("good", "a step with a very long name indeed"), Rules())
+    frame = np.zeros((240, 320, 3), np.uint8)
+    panel = drawn(frame, watcher, 7.7, "gear took 3.30 s, more than 3.2 s, and more")[240:]
+    line = panel.shape[0] // 3
+    alarm, names = panel[:line], panel[line:]
+    assert (alarm[:, -40:] > 100).any()  # smaller letters, up to the border ...
+    assert (alarm[:, -4:] == 24).all()  # ... and not beyond
+    assert (names[:, 320 // 3 - 4 : 320 // 3] == 24).all()

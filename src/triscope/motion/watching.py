@@ -24,6 +24,7 @@ from triscope.motion.writing import VideoWriter
 
 LEAST_WIDTH = 320  # of an overlay, in pixels
 Item = Live | Gap
+Colour = tuple[int, int, int]
 Told = Event | Gap | Alarm | Ended
 
 
@@ -175,13 +176,11 @@ def drawn(
     h, w = frame.shape[:2]
     line = max(14, h // 18)
     panel = np.full((line * (len(watcher.labels) + 1), w, 3), 24, np.uint8)
-    scale, thick = line / 32, max(1, line // 16)
+    scale = line / 32
     values = watcher.smoothed if watcher.smoothed is not None else np.zeros(len(watcher.labels))
     best = int(np.argmax(values))
-    cv2.putText(
-        panel, f"{time_s:7.2f} s  {alarm}", (4, line - 4), cv2.FONT_HERSHEY_SIMPLEX, scale,
-        (240, 110, 100) if alarm else (200, 200, 200), thick, cv2.LINE_AA,
-    )  # fmt: skip
+    colour = (240, 110, 100) if alarm else (200, 200, 200)
+    _write(panel, f"{time_s:7.2f} s  {alarm}", line - 4, w - 8, scale, colour)
     for i, label in enumerate(watcher.labels):
         top = line * (i + 1)
         sure = float(values[i])
@@ -194,8 +193,15 @@ def drawn(
             colour,
             -1,
         )
-        cv2.putText(
-            panel, label[:24], (4, top + line - 5), cv2.FONT_HERSHEY_SIMPLEX, scale,
-            (235, 235, 235), thick, cv2.LINE_AA,
-        )  # fmt: skip
+        _write(panel, label, top + line - 5, w // 3 - 12, scale, (235, 235, 235))
     return np.concatenate([frame, panel])
+
+
+def _write(
+    panel: NDArray[np.uint8], text: str, y: int, room: int, scale: float, colour: Colour
+) -> None:
+    """A line of text at the left, made smaller where it would not fit into ``room`` pixels."""
+    wide = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
+    scale *= min(1.0, room / max(1, wide))
+    thick = max(1, round(2 * scale))
+    cv2.putText(panel, text, (4, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, cv2.LINE_AA)

@@ -56,7 +56,8 @@ def _of_step(
         span = _gap(known, step.name, procedure, rate, end_s)
         errors.append(StepError("missing", step.name, span, told))
     for extra in runs[step.repeats :]:
-        told = f"was done more than {step.repeats} times"
+        often = "once" if step.repeats == 1 else f"{step.repeats} times"
+        told = f"was done more than {often}"
         errors.append(_error("repeated", extra, rate, told))
     for run in runs[: step.repeats]:
         seconds = len(run) / rate
