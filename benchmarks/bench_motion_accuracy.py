@@ -1,6 +1,6 @@
 """Accuracy on whole data sets, trained on this CPU: gestures, fights, painted assemblies.
 
-Usage: python benchmarks/bench_motion_accuracy.py gestures|fights|assembly [--seen rgb] [--data DIR]
+Usage: python -m benchmarks.bench_motion_accuracy [gestures|fights|assembly] [--seen rgb] [--data D]
        ... assembly --model ms_tcn|asformer [--causal --lag-s 0.3] [--test-seed N]
 Gestures: three folds, a person held out in each. Fights: four folds by file. Assembly: 48 painted
 videos to learn from, 40 others (other seeds) to test, a quarter of each fault. Settings are fixed
@@ -150,7 +150,8 @@ def assemblies(name: str, settings: dict[str, Any], test_seed: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("gestures", "fights", "assembly"))
+    parser.add_argument("what", nargs="?", choices=("gestures", "fights", "assembly", "all"),
+                        default="all")  # fmt: skip
     parser.add_argument("--seen", default="difference", choices=("difference", "rgb"))
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--model", default="ms_tcn", choices=("ms_tcn", "asformer"))
@@ -160,13 +161,13 @@ def main() -> None:
     parser.add_argument("--test-seed", type=int, default=TEST)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.what == "assembly":
+    if given.what in ("gestures", "all"):
+        gestures(given.data / "gestures", given.seen)
+    if given.what in ("fights", "all"):
+        fights(given.data)
+    if given.what in ("assembly", "all"):
         settings = {"steps": given.steps, "causal": given.causal, "lag_s": given.lag_s}
         assemblies(given.model, settings, given.test_seed)
-    elif given.what == "gestures":
-        gestures(given.data / "gestures", given.seen)
-    else:
-        fights(given.data)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Decoding: 8 frames spread over a 30 s video, ours against OpenCV, one thread, CPU seconds.
 
-Usage: python benchmarks/bench_motion_decode.py [--rounds 7]
+Usage: python -m benchmarks.bench_motion_decode [--rounds 7]
 The video is painted here (H.264, 320x240, 30 frames a second); both sides alternate in one process
 and must give the same frames.
 """

@@ -1,6 +1,6 @@
 """A check of clips in bf16 and int8 beside itself: answers, size, time on one thread.
 
-Usage: python benchmarks/bench_motion_int8.py [--data DIR] [--model x3d|tsn]
+Usage: python -m benchmarks.bench_motion_int8 [--data DIR] [--model x3d|tsn]
 `gestures` with each of three persons held out: learned from the other two, exported four ways, and
 asked about the third. int8 takes its ranges from the learned videos. ``x3d`` as in
 bench_motion_accuracy; ``tsn`` is MobileNetV2 with published weights and a learned classifier.
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 import triscope
-from bench_motion_accuracy import DATA, FIGHTS, GESTURES, IMAGENET
+from benchmarks.bench_motion_accuracy import DATA, FIGHTS, GESTURES, IMAGENET
 from triscope.kernel.data.video import open_videos, without
 from triscope.kernel.export.deploy import export
 from triscope.kernel.verbs import fit

@@ -1,6 +1,6 @@
 """Speed of networks of video on one thread: eager PyTorch against the exported graph.
 
-Usage: python benchmarks/bench_motion_speed.py [--seconds 6] [--json FILE]
+Usage: python -m benchmarks.bench_motion_speed [--seconds 6] [--json FILE]
 Both sides get the same input and alternate; CPU seconds of this process are told, the smallest of
 all rounds. Answers must agree before anything is timed. Random weights: speed does not depend on
 them.

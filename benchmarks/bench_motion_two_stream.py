@@ -1,6 +1,6 @@
 """Two streams against one on gestures: looks alone, motion alone, both fused.
 
-Usage: python benchmarks/bench_motion_two_stream.py [--model two_stream|x3d] [--data DIR]
+Usage: python -m benchmarks.bench_motion_two_stream [--model two_stream|x3d] [--data DIR]
 Three folds, a person held out in each. ``two_stream`` is the model itself, with optical flow;
 ``x3d`` has the same small network twice, on one frame and on frame differences. The linear machine
 learns from the streams' answers to the videos that they learned from.
@@ -19,7 +19,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["TRISCOPE_THREADS"] = "1"
 import numpy as np
 import torch
 
-from bench_motion_accuracy import DATA, GESTURES, wilson
+from benchmarks.bench_motion_accuracy import DATA, GESTURES, wilson
 from triscope.kernel.data.video import open_video, open_videos, read_clip, without
 from triscope.kernel.export.fitted import restored
 from triscope.kernel.verbs import fit
