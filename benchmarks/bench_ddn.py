@@ -189,7 +189,7 @@ def recall() -> page.Section:
         "recall",
         "Recall of proposals, in percent",
         f"Every third test image ({len(data)}). IoU with the true box, and number of proposals. "
-        "Edge Boxes works on the gradient of the image, since its trained edges are a file that "
+        "Edge Boxes works on edges by Canny, since its trained edge detector is a file that "
         "was not at hand. Both by OpenCV's contributed modules, in an environment of their own: "
         "`python -m benchmarks.side_proposals search .bench/proposals/search.npz`.",
         ("", *(f"{overlap}: {count}" for overlap, count in pairs)),

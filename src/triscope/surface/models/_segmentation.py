@@ -125,7 +125,7 @@ def mask_losses(
     if not bool(drawn.any()):
         nothing = logits.sum() * 0
         return {"loss": nothing, "dice": nothing, "focal": nothing}
-    logits, masks = logits[drawn], masks[drawn]
+    logits, masks = logits[drawn].float(), masks[drawn]  # half floats are too coarse to sum
     dice = dice_loss(logits, masks)
     focal = focal_loss(logits, masks, settings.gamma)
     return {"loss": dice + settings.focal * focal, "dice": dice, "focal": focal}
@@ -147,7 +147,14 @@ def dice_loss(logits: Logits, masks: Logits) -> Float[Tensor, ""]:
 
 
 def focal_loss(logits: Logits, masks: Logits, gamma: float) -> Float[Tensor, ""]:
-    """Binary cross-entropy, each pixel by how wrong it is; scaled to the share of defects."""
+    """Binary cross-entropy, each pixel by how wrong it is; scaled to the share of defects.
+
+    Each class to its own share, or small defects would be outweighed by large ones of another
+    class; a class that the batch does not show counts as if it covered one pixel in a hundred.
+    """
     entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
     wrong = (logits.sigmoid() - masks).abs()
-    return (wrong**gamma * entropy).sum() / masks.sum().clamp_min(0.01 * masks.numel())
+    each = (wrong**gamma * entropy).sum((0, 2, 3))
+    cover = masks.sum((0, 2, 3))
+    hundredth = 0.01 * masks[:, 0].numel()
+    return (each / torch.where(cover > 0, cover, hundredth)).mean()

@@ -16,6 +16,8 @@ from triscope.kernel.nn.stages import Stages, stages
 from triscope.surface.models import _segmentation
 from triscope.surface.models._distillation import conv
 
+LARGER = 6.0  # factor of the last layer
+
 
 @dataclass(frozen=True)
 class Settings(_segmentation.Settings):
@@ -44,6 +46,22 @@ class Up(nn.Module):
         return self.convs(torch.cat([x, skip], 1))
 
 
+class Head(nn.Conv2d):
+    """The last layer, its answer made larger.
+
+    So it keeps up at the rates that suit a pretrained backbone, at which its own weights would take
+    hundreds of updates to become sure.
+    """
+
+    def __init__(self, before: int, classes: int, kernel: int) -> None:
+        super().__init__(before, classes, kernel)
+        assert self.bias is not None
+        nn.init.constant_(self.bias, -3.0 / LARGER)  # defects are rare
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        return LARGER * super().forward(x)
+
+
 class Network(nn.Module):
     """Down by the backbone, up by the decoder; the finest two levels are of the image itself."""
 
@@ -57,9 +75,7 @@ class Network(nn.Module):
         before = [body.channels[3], *widths[:-1]]
         ups = [Up(b, s, a) for b, s, a in zip(before, skips, widths, strict=True)]
         self.ups = nn.ModuleList(ups)
-        self.head = nn.Conv2d(fine, classes, 1)
-        assert self.head.bias is not None
-        nn.init.constant_(self.head.bias, -3.0)  # defects are rare
+        self.head = Head(fine, classes, 1)
 
     def features(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """The maps on the way up, coarse to fine."""
