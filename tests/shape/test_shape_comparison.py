@@ -113,7 +113,17 @@ def test_a_reference_with_holes_is_compared_and_said_so() -> None:
     found = comparison.compare(dented_cloud(0.5), holed, Settings(tolerance=0.2))
     assert "the reference is not closed (3 edges belong to one face only)" in found.problems[0]
     assert [f.label for f in found.findings] == ["lowered"]
-    assert not comparison.compare(dented_cloud(0), block_distance()).problems
+    assert not comparison.compare(
+        dented_cloud(0), block_distance(), Settings(how="placed")
+    ).problems
+
+
+def test_a_planar_part_says_what_its_alignment_leaves_open() -> None:
+    found = comparison.compare(dented_cloud(0), block_distance())
+    assert found.alignment.free == 3
+    assert "leaves 3 of 6 ways to move open" in found.problems[0]
+    plate = Part("drilled").mesh(2.0)
+    assert comparison.compare(plate.sampled(3000, seed=2), Distance(plate)).alignment.free == 0
 
 
 def test_tolerances_carry_their_cells() -> None:

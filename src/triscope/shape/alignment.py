@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,18 +19,20 @@ POINTS = 5000  # of the scan that take part
 SAMPLES = 40_000  # of the reference
 ROUNDS = 60
 SHARPER = 0.85  # how fast points that lie off lose their pull, a round
+LOOSE = 1e-5  # mean square of what a way to move changes, below which nothing holds it
 LEAST = 0.6  # share of the scan that must lie on the reference afterwards
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
     """``reference_T_scan`` (4, 4), how far the fitting points lie off (root mean square), and the
-    share of the scan that fits."""
+    share of the scan that fits; ``free`` ways to move are not fixed by the shape (3 of a plane)."""
 
     reference_T_scan: Floats
     rms: float
     share: float
     how: str
+    free: int = 0
 
 
 def align(
@@ -65,7 +67,8 @@ def align(
     starts = [start] if how == "nearby" else main_axes(some, reference)
     samples = Samples(reference)
     found = [_measured(some, reference, icp(some, samples, s, limit), limit, how) for s in starts]
-    return _checked(max(found, key=lambda a: (round(a.share, 3), -a.rms)), limit)
+    best = _checked(max(found, key=lambda a: (round(a.share, 3), -a.rms)), limit)
+    return replace(best, free=free_ways(some, samples, best.reference_T_scan, limit))
 
 
 class Samples:
@@ -108,6 +111,18 @@ def icp(points: Floats, samples: Samples, start: Floats, limit: float) -> Floats
         if np.abs(step).max() < 1e-6 * samples.extent and settled:
             break
     return pose
+
+
+def free_ways(points: Floats, samples: Samples, pose: Floats, limit: float) -> int:
+    """In how many ways the scan may move and still lie on the reference: along a plane in 3."""
+    moved = points @ pose[:3, :3].T + pose[:3, 3]
+    away, index = samples.tree.query(moved)
+    moved, normals = moved[away < limit + 0.01 * samples.extent], samples.normals[index]
+    normals = normals[away < limit + 0.01 * samples.extent]
+    arms = (moved - moved.mean(0)) / samples.extent
+    jacobian = np.hstack([np.cross(arms, normals), normals])
+    held = np.linalg.eigvalsh(jacobian.T @ jacobian / max(len(moved), 1))
+    return int((held < LOOSE).sum())
 
 
 def rigid(source: Floats, target: Floats) -> Floats:

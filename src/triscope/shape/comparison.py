@@ -86,7 +86,7 @@ class Comparison:
     left_out: int  # points far from the reference
     covered: float  # share of the reference that the scan saw
     unit: str
-    problems: tuple[str, ...] = ()  # what one should know of the reference
+    problems: tuple[str, ...] = ()  # what one should know of the reference and the alignment
 
     def summary(self) -> dict[str, float]:
         """The numbers of the whole: in the unit of the reference."""
@@ -165,7 +165,7 @@ def compare(
         int((~part).sum()),
         coverage(reference, cells, settings.cell),
         "mm",
-        holes_of(reference),
+        (*holes_of(reference), *loose_of(alignment)),
     )
 
 
@@ -178,6 +178,17 @@ def holes_of(reference: Distance) -> tuple[str, ...]:
         f"the reference is not closed ({edges:,} edges belong to one face only): at its holes and "
         "borders the distance is that to the border, and its sign that of the nearest face. Close "
         "it, or take no account of findings there.",
+    )
+
+
+def loose_of(alignment: Alignment) -> tuple[str, ...]:
+    """A sentence where the shape does not fix the pose: a plane slides along itself."""
+    if not alignment.free:
+        return ()
+    return (
+        f"what the scan sees of the part leaves {alignment.free} of 6 ways to move open (a plane "
+        "slides along itself, a cylinder turns): along them it lies as it was placed. Give "
+        "markers, or scan more sides.",
     )
 
 

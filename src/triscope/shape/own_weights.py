@@ -2,7 +2,7 @@
 
 First the features alone, with the plain sum of the variances as the score of a plane (that is what
 a sweep without a regulariser would say); then the recurrent regulariser on features that stay;
-then both together; then both on larger photos. Each stage goes on where it was stopped.
+then both together. Each stage goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from triscope.kernel.train import Plan, Report, train
 from triscope.shape.lessons import Batches, lessons
 from triscope.shape.models._warp import NEAREST
 from triscope.shape.models.rmvsnet import RMVSNet
-from triscope.shape.stereo import at_scale
+from triscope.shape.stereo import OWN, at_scale
 from triscope.shape.training import SCALE, planes_of
 from triscope.shape.warp import Warp, warp_of
 
-FILE = Path(__file__).with_name("weights") / "rmvsnet_own.safetensors"
+FILE = OWN["rmvsnet"]
 Learned = Literal["features", "planes", "all"]
 Told = Callable[[str, int, int, Mapping[str, float]], None]
 
@@ -41,7 +41,6 @@ class Stage:
     size: tuple[int, int] = (128, 160)
     rooms: int = 1000
     parts: int = 96
-    first: int = 0  # the first seed of its scenes
     batch: int = 2
 
 
@@ -49,7 +48,6 @@ STAGES = (
     Stage("features", "features", 1600, 2e-3),
     Stage("planes", "planes", 300, 2e-3),
     Stage("all", "all", 1250, 1e-3),
-    Stage("larger", "all", 60, 4e-4, (192, 256), 60, 6, 10_000),
 )
 
 
@@ -125,7 +123,7 @@ def run_stage(
 ) -> Report:
     """One stage in its folder; the scenes of its size are made there once."""
     where = folder / f"scenes_{stage.size[0]}x{stage.size[1]}"
-    found = lessons(where, stage.size, stage.rooms, stage.parts, first=stage.first)
+    found = lessons(where, stage.size, stage.rooms, stage.parts)
     plan = Plan(
         steps=stage.steps, batch=stage.batch, learning_rate=stage.rate, optimizer="adam",
         schedule="cosine", warm_up=min(100, stage.steps // 10), clip=1.0, checkpoint_every=100,

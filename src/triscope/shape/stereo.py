@@ -19,6 +19,9 @@ from triscope.kernel import catalogue, config, weights
 from triscope.kernel.geometry.cameras import resize_K
 from triscope.kernel.results import Depth
 
+OFFICIAL = "official"
+# Learned on generated scenes only (``shape.own_weights``): nothing has to be downloaded.
+OWN = {"rmvsnet": Path(__file__).with_name("weights") / "rmvsnet_own.safetensors"}
 FLAT = 3.0  # a probability below so many times that of a guess tells nothing
 
 
@@ -61,10 +64,14 @@ def stereo(name: str, settings: Any = None) -> Stereo:
 
 
 def read_weights(name: str, file: str) -> Mapping[str, Any]:
-    """Weights from a file (safetensors or torch), else the official ones.
+    """Weights from a file (safetensors or torch), else those in the package, else the official.
 
-    Raises WeightsMissing naming the places that were looked at, or how to get any.
+    ``official`` in place of a file asks for the authors' where the package has its own. Raises
+    WeightsMissing naming the places that were looked at, or how to get any.
     """
+    if not file and name in OWN:
+        file = str(OWN[name])
+    file = "" if file == OFFICIAL else file
     if not file and all(one.name != name for one in weights.KNOWN):
         raise WeightsMissing(
             f"{name} has no published weights: train some with triscope shape train DATA -o "
