@@ -1,6 +1,6 @@
 """Generated parts: are a bend of 0.3 mm and a missing hole of 1 mm found, and what of good ones?
 
-    python -m benchmarks.bench_shape_defects FOLDER [--width 1200] [--good 6] [--model zncc_sweep]
+    python -m benchmarks.bench_shape_defects FOLDER [--width 1200] [--good 6] [--model rmvsnet]
 
 A drilled plate of 100 mm in a rig of 12 cameras, each part with its own sensor noise. Parts and
 what was measured of them stay in FOLDER; a run that was stopped goes on. A good part is judged by a
@@ -31,7 +31,7 @@ from triscope.shape.synth import Look, Part, Rig, write_part
 
 BAD = {"bent/0": Part("drilled", "bent", 0.3), "missing_hole/0": Part("drilled", "missing_hole")}
 PARTS = ("place", "deviation", "points", "centre")
-WEIGHTS = {"rmvsnet": "RMVSNet-Pytorch/RMVSNet-pretrained.pth"}
+WEIGHTS = {"rmvsnet_dtu": "RMVSNet-Pytorch/RMVSNet-pretrained.pth"}
 
 
 def made(root: Path, width: int, good: int) -> dict[str, Path]:
@@ -45,12 +45,14 @@ def made(root: Path, width: int, good: int) -> dict[str, Path]:
     return {name: root / name for name in parts}
 
 
-def cells_of(folder: Path, model: Stereo, name: str, surface: Distance) -> tuple[Cells, float]:
+def cells_of(
+    folder: Path, model: Stereo, name: str, kind: str, surface: Distance
+) -> tuple[Cells, float]:
     """What one scan says cell by cell, computed once; and the CPU seconds that took."""
     kept = folder / f"cells_{name}.npz"
     if not kept.is_file():
         start = time.process_time()
-        cloud = golden.scan(open_scene(folder, "interval"), model, name, model.settings)
+        cloud = golden.scan(open_scene(folder, "interval"), model, kind, model.settings)
         cells = golden.compared(cloud, surface, model.settings).cells
         cpu = time.process_time() - start
         arrays = {part: getattr(cells, part) for part in PARTS}
@@ -108,13 +110,16 @@ def main() -> None:
     settings = {"planes": chosen.planes, "cell": 0.75, "points": 4, "area": 0.5}
     if chosen.model == "zncc_sweep":
         settings["window"] = 5
+    else:  # its maps have a quarter of the size of the photos
+        settings |= {"cell": 1.0, "points": 3, "weights": "own"}
     if chosen.model in WEIGHTS:
         settings["weights"] = str(DATA / "weights" / "mvs" / WEIGHTS[chosen.model])
-    model = stereo(chosen.model, settings)
+    kind = chosen.model.partition("_dtu")[0]
+    model = stereo(kind, settings)
     mesh = Part("drilled").mesh(0.5)
     surface, cells, seconds = Distance(mesh), {}, []
     for name, folder in made(chosen.folder, chosen.width, chosen.good).items():
-        cells[name], cpu = cells_of(folder, model, chosen.model, surface)
+        cells[name], cpu = cells_of(folder, model, chosen.model, kind, surface)
         seconds.append(cpu)
         print(f"{name}: {len(cells[name])} cells, {cpu:.0f} CPU s", flush=True)
     print("\n| part | score mm | line mm | verdict | worst place mm |\n|---|---|---|---|---|")

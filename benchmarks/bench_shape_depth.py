@@ -1,6 +1,6 @@
 """Depth of ``hololens_rgbd`` by each model: errors against the true depth, CPU seconds a view.
 
-    python benchmarks/bench_shape_depth.py DATA [--every 8] [--models rmvsnet zncc_sweep]
+    python benchmarks/bench_shape_depth.py DATA [--every 8] [--models rmvsnet_own rmvsnet_dtu]
 
 DATA holds ``hololens_rgbd`` and ``weights/mvs``. Every n-th of the 48 reference views, 3 sources,
 0.6 to 6 m, 128 planes in 1/depth, images at 544 x 352. True depth by nearest neighbour.
@@ -30,7 +30,7 @@ from triscope.shape.stereo import stereo
 from triscope.shape.warp import planes
 
 FILES = {
-    "rmvsnet": "RMVSNet-Pytorch/RMVSNet-pretrained.pth",
+    "rmvsnet_dtu": "RMVSNet-Pytorch/RMVSNet-pretrained.pth",
     "aa_rmvsnet": "AA-RMVSNet/model_blended_v2.ckpt",
     "patchmatchnet": "PatchmatchNet/params_000007.ckpt",
 }
@@ -48,24 +48,25 @@ def resized(scene: Scene, numbers: set[int]) -> Scene:
     return scene.with_(views=tuple(views))
 
 
-def variants(name: str, model: Any, views: Any) -> Iterator[tuple[str, Depth]]:
+def variants(name: str, model: Any, views: Any, alone: bool) -> Iterator[tuple[str, Depth]]:
     """What a model answers for one reference: for R-MVSNet also without and with refinement."""
     prepared, K, poses, depths, greys = views
-    if name != "rmvsnet":
+    if alone or not name.startswith("rmvsnet"):
         yield name, model.match(prepared, K, poses, depths)
         return
     model.settings = replace(model.settings, between=False)
-    yield "rmvsnet, planes only", model.match(prepared, K, poses, depths)
+    yield f"{name}, planes only", model.match(prepared, K, poses, depths)
     model.settings = replace(model.settings, between=True)
     between = model.match(prepared, K, poses, depths)
-    yield "rmvsnet, between the planes", between
-    yield "rmvsnet, refined", refined(between, greys, K, poses, depths)
+    yield f"{name}, between the planes", between
+    yield f"{name}, refined", refined(between, greys, K, poses, depths)
 
 
-def run(data: Path, name: str, every: int) -> list[str]:
+def run(data: Path, name: str, every: int, alone: bool) -> list[str]:
     """The rows of one model."""
     given = {"weights": str(data / "weights" / "mvs" / FILES[name])} if name in FILES else {}
-    model = stereo(name, given)
+    given = {"weights": "own"} if name == "rmvsnet_own" else given
+    model = stereo(name.partition("_own")[0].partition("_dtu")[0], given)
     scene = open_scene(data / "hololens_rgbd")
     wanted = sorted(i for i, s in scene.sources.items() if len(s) >= 3)[::every]
     used = {j for i in wanted for j in (i, *(k for k, _ in scene.sources[i][:3]))}
@@ -87,7 +88,7 @@ def run(data: Path, name: str, every: int) -> list[str]:
         truth = scene.views[i].true_depth()
         assert truth is not None
         start = time.process_time()
-        for label, depth in variants(name, model, views):
+        for label, depth in variants(name, model, views, alone):
             h, w = depth.values.shape
             small = cv2.resize(truth, (w, h), interpolation=cv2.INTER_NEAREST)
             cpu = time.process_time() - start
@@ -132,12 +133,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--every", type=int, default=8)
-    parser.add_argument("--models", nargs="+", default=["rmvsnet", "zncc_sweep", *FILES][1:])
+    parser.add_argument("--models", nargs="+", default=["rmvsnet_own", "zncc_sweep", *FILES])
+    parser.add_argument("--alone", action="store_true", help="R-MVSNet between the planes only")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     print("| " + " | ".join(TITLES) + " |")
     print("|" + "---|" * len(TITLES))
     for one in chosen.models:
-        for line in run(chosen.data, one, chosen.every):
+        for line in run(chosen.data, one, chosen.every, chosen.alone):
             print(line, flush=True)

@@ -72,6 +72,7 @@ def main() -> None:
         given = (
             {"weights": str(DATA / "weights" / "mvs" / WEIGHTS[name])} if name in WEIGHTS else {}
         )
+        given = {"weights": "own"} if name == "rmvsnet_own" else given
         model = stereo(name.partition("_own")[0].partition("_dtu")[0], given)
         for kind, some in scenes.items():
             start = time.process_time()

@@ -71,9 +71,11 @@ def run(folder: Path, name: str, model_name: str, every: int) -> None:
     cv2.setNumThreads(1)
     scene = scene_of(folder, name)
     kind = model_name.partition("_own")[0].partition("_dtu")[0]
-    given = {"weights": str(DATA / "weights" / "mvs" / WEIGHTS[model_name])}
+    given = {"weights": "own"}
+    if model_name in WEIGHTS:
+        given = {"weights": str(DATA / "weights" / "mvs" / WEIGHTS[model_name])}
     before = peak_mb()
-    model = stereo(kind, given if model_name in WEIGHTS else {})
+    model = stereo(kind, given if kind != "zncc_sweep" else {})
     seen: list[fusion.Seen | None] = [None] * len(scene.views)
     gaps: list[Any] = []
     start = time.process_time()

@@ -39,7 +39,7 @@ def write(folder: Path) -> None:
 
     from triscope.shape.models.rmvsnet import Rmvsnet
 
-    model = Rmvsnet()
+    model = Rmvsnet(Settings(weights="own"))
     model.graph_files(folder)
     tensors = {name: v.contiguous() for name, v in model.network().state_dict().items()}
     save_file(tensors, str(folder / WEIGHTS))

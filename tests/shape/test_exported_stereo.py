@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +13,29 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import triscope
 from triscope.errors import CheckDamaged, TriscopeError
 from triscope.kernel.runtime.engine import OnnxEngine
 from triscope.shape.models._features import UNetDS2GN, UniNetDS2
 from triscope.shape.models._graph import write_features
 from triscope.shape.models.rmvsnet import RMVSNet, Rmvsnet, Settings
 from triscope.shape.recurrent import Exported
+from triscope.shape.synth import Look, Part, Rig, write_part
 from triscope.shape.tensors import read_tensors
+
+# What a machine on the line has not got.
+WITHOUT_TORCH = """
+import json, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "safetensors", "jaxtyping", "onnx"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+import triscope
+check = triscope.open(sys.argv[1])
+found = check.inspect(sys.argv[2])
+print(json.dumps([found.score, found.verdict.outcome, type(check.model).__name__]))
+"""
 
 
 @pytest.mark.parametrize("network", [UNetDS2GN, UniNetDS2])
@@ -68,3 +87,24 @@ def test_tensors_are_read_without_their_package(tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(content[:-5])
     with pytest.raises(CheckDamaged, match="cannot be read as safetensors"):
         read_tensors(tmp_path / "cut.safetensors")
+
+
+def test_a_check_of_rmvsnet_inspects_without_torch(tmp_path: Path) -> None:
+    rig = Rig(views=3, size=(128, 176))
+    for i in range(2):
+        write_part(tmp_path / "part" / "good" / str(i), Part("drilled"), rig, Look(seed=50 * i),
+                   mesh_step=2.0)  # fmt: skip
+    settings = {"planes": 16, "relative": 0.02, "cell": 6.0, "agree": 2, "points": 1,
+                "weights": "own"}  # fmt: skip
+    check = triscope.fit("rmvsnet", tmp_path / "part", settings, out=tmp_path / "check",
+                         calibrate=0)  # fmt: skip
+    expected = check.inspect(tmp_path / "part" / "good" / "1")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path / "check"),
+         str(tmp_path / "part" / "good" / "1")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    score, outcome, kind = json.loads(done.stdout)
+    assert kind == "Exported" and outcome == expected.verdict.outcome
+    assert score == pytest.approx(expected.score, abs=0.05)

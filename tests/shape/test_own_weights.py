@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from triscope.shape.lessons import Batches, Lessons, drawn_planes, lessons
+from triscope.errors import WeightsMismatch, WeightsMissing
+from triscope.shape.lessons import APART, Batches, Lessons, drawn_planes, lessons, room
 from triscope.shape.models._warp import variance, warped
 from triscope.shape.models.rmvsnet import RMVSNet
-from triscope.shape.own_weights import Pupil, Stage, run_stage
-from triscope.shape.stereo import at_scale
-from triscope.shape.warp import warp_of
+from triscope.shape.own_weights import FILE, Pupil, Stage, run_stage
+from triscope.shape.stereo import at_scale, read_weights, stereo
+from triscope.shape.training import quarter_truth
+from triscope.shape.warp import planes, warp_of
 
 SIZE = (32, 48)
 
@@ -66,3 +68,33 @@ def test_a_stage_trains_its_part_and_goes_on(learned: str, still: str, tmp_path:
     assert run_stage(stage, again, tmp_path).steps == report.steps == 2
     for name, value in again.state_dict().items():
         assert torch.equal(value, network.state_dict()[name])
+
+
+def test_the_weights_of_the_package_know_a_room_that_they_never_met() -> None:
+    assert FILE.stat().st_size <= 4_000_000
+    model, scene = stereo("rmvsnet", {"weights": "own"}), room(APART + 700, (128, 160))
+    ends = scene.ranges[0]
+    depth = model.match(
+        [model.prepare(view.read()) for view in scene.views],
+        np.stack([view.K for view in scene.views]),
+        np.stack([view.cam_T_world for view in scene.views]),
+        planes(ends.near, ends.far, 32),
+    )
+    truth = scene.views[0].true_depth()
+    assert truth is not None
+    small = quarter_truth(truth, truth.shape)
+    known = small > 0
+    assert (np.abs(depth.values - small)[known] < 0.1 * small[known]).mean() > 0.6
+
+
+def test_the_own_weights_serve_where_the_official_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRISCOPE_WEIGHTS", str(tmp_path))
+    assert "gru1.gate_conv.weight" in read_weights("rmvsnet", "")
+    with pytest.raises(WeightsMissing, match=r"RMVSNet-pretrained\.pth .* is not in"):
+        read_weights("rmvsnet", "official")
+    (tmp_path / "RMVSNet-pretrained.pth").write_bytes(b"not the authors'")
+    with pytest.raises(WeightsMismatch):
+        read_weights("rmvsnet", "")
+    assert read_weights("rmvsnet", "own").keys() == RMVSNet().state_dict().keys()

@@ -135,6 +135,11 @@ def found(file: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def has(name: str) -> bool:
+    """Whether the official file of that name is on this machine."""
+    return any(entry.name == name and found(entry.file) is not None for entry in KNOWN)
+
+
 def official(name: str) -> Official:
     """The entry of that name; raises WeightsMissing with a suggestion."""
     table = {entry.name: entry for entry in KNOWN}

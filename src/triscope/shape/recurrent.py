@@ -36,7 +36,7 @@ class Settings(Golden):
     """The numbers of section 4 and of the released scripts."""
 
     form: Literal["released", "paper"] = "released"  # network of the code, or of the paper
-    weights: str = ""  # file of weights; empty: those of the package; official: the authors'
+    weights: str = ""  # file of weights, or own, or official; empty: official ones where they are
     planes: int = 192  # depth planes of a sweep
     between: bool = True  # depth between the planes, by a parabola through three scores
     refine: bool = False  # variational refinement of section 3.5, on the photos

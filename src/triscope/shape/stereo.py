@@ -19,7 +19,6 @@ from triscope.kernel import catalogue, config, weights
 from triscope.kernel.geometry.cameras import resize_K
 from triscope.kernel.results import Depth
 
-OFFICIAL = "official"
 # Learned on generated scenes only (``shape.own_weights``): nothing has to be downloaded.
 OWN = {"rmvsnet": Path(__file__).with_name("weights") / "rmvsnet_own.safetensors"}
 FLAT = 3.0  # a probability below so many times that of a guess tells nothing
@@ -64,14 +63,14 @@ def stereo(name: str, settings: Any = None) -> Stereo:
 
 
 def read_weights(name: str, file: str) -> Mapping[str, Any]:
-    """Weights from a file (safetensors or torch), else those in the package, else the official.
+    """Weights from a file (safetensors or torch), else the authors', else those of the package.
 
-    ``official`` in place of a file asks for the authors' where the package has its own. Raises
-    WeightsMissing naming the places that were looked at, or how to get any.
+    ``official`` in place of a file asks for the authors' and no others, ``own`` for those of the
+    package. Raises WeightsMissing naming the places that were looked at, or how to get any.
     """
-    if not file and name in OWN:
+    if name in OWN and (file == "own" or (not file and not weights.has(name))):
         file = str(OWN[name])
-    file = "" if file == OFFICIAL else file
+    file = "" if file == "official" else file
     if not file and all(one.name != name for one in weights.KNOWN):
         raise WeightsMissing(
             f"{name} has no published weights: train some with triscope shape train DATA -o "
