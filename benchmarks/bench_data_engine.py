@@ -32,7 +32,7 @@ GOOD, CLICKS = 0.75, 5
 SMALLEST_PX = 400  # nobody clicks at less
 
 
-def main(images: str = "12", points: str = "12", quality: str = "0.6", stable: str = "0.8") -> None:
+def main(images: str = "12", points: str = "12", quality: str = "0.3", stable: str = "0.7") -> None:
     """The table of one run."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Masks of clicks keep what hangs together with a click."""
+"""What helps a small network: connected regions for clicks, boxes beside masks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_clicks_are_told_apart_in_pixels_of_the_image() -> None:
     predictor.set_image(np.zeros((128, 128, 3), np.uint8))
     both = predictor.predict([[90, 90]], [1]).masks
     assert both[:, 30, 30].all() and both[:, 90, 90].all()
-    predictor.connected = True
+    predictor.small = True
     one = predictor.predict([[90, 90], [30, 30]], [1, 0])
     assert not one.masks[:, 30, 30].any() and one.masks[:, 90, 90].all()
     assert one.logits[:, 10, 10].min() > 0  # the network's own logits stay whole
@@ -53,7 +53,19 @@ def test_clicks_are_told_apart_in_pixels_of_the_image() -> None:
 
 
 def test_it_is_on_for_the_small_network_only() -> None:
-    assert Predictor(sam_nano(128)).connected
+    assert Predictor(sam_nano(128)).small
     with torch.device("meta"):
         published = mobile_sam()
-    assert not Predictor(published.to_empty(device="cpu")).connected
+    assert not Predictor(published.to_empty(device="cpu")).small
+
+
+def test_a_mask_alone_comes_with_its_box() -> None:
+    predictor = DrawnPredictor()  # fills boxes
+    predictor.set_image(np.zeros((128, 128, 3), np.uint8))
+    rough = np.zeros((128, 128), bool)
+    rough[20:60, 30:100] = True
+    predictor.small = True
+    found = predictor.predict(mask=predictor.mask_prompt(rough)).masks[0]
+    assert (found & rough).sum() / (found | rough).sum() > 0.9
+    empty = predictor.predict(mask=np.full((64, 64), -5.0)).masks[0]
+    assert empty.all()

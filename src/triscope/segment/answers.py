@@ -78,12 +78,13 @@ class Embedding:
 class Prompted(ABC):
     """A network with an image in front of it: ``set_image`` is dear, ``predict`` is cheap.
 
-    Subclasses say how to embed and to decode; ``side`` and ``mask_size`` are the network's. With
-    ``connected`` a mask of clicks alone keeps only the regions that an inside click lies on: a
-    small network also gathers what looks alike elsewhere. It is on for ``sam_nano``.
+    Subclasses say how to embed and to decode; ``side`` and ``mask_size`` are the network's. Two
+    things help a ``small`` one (``sam_nano``): a mask of clicks alone keeps only the regions that
+    an inside click lies on, since it also gathers what looks alike elsewhere; and a mask prompt
+    alone comes with its box, since it never learned from a mask alone.
     """
 
-    connected: bool = False
+    small: bool = False
     side: int
     mask_size: int
     fingerprint: str
@@ -170,6 +171,8 @@ class Prompted(ABC):
         """
         embedding = self.embedding
         prompts = read_prompts(embedding.frame, self.mask_size, points, labels, boxes, masks)
+        if self.small and prompts.points is None and prompts.boxes is None:
+            prompts = prompts.with_boxes(self.side)
         wanted = slice(1, None) if multimask else slice(0, 1)
         return self._answers(embedding, prompts, wanted, at_once)
 
@@ -188,7 +191,7 @@ class Prompted(ABC):
             logits, iou = self._decode(embedding.values, some)
             for i, (low, quality) in enumerate(zip(logits[:, wanted], iou[:, wanted], strict=True)):
                 full = [embedding.frame.logits_out(one) > 0 for one in low]
-                if self.connected and some.boxes is None:
+                if self.small and some.boxes is None:
                     clicks = embedding.frame.points_out(some.inside(i))
                     full = [under_clicks(one, clicks) for one in full]
                 yield Masks(np.stack(full), quality.copy(), low.copy())

@@ -32,7 +32,7 @@ class Predictor(Prompted):
         self.network = network
         self.side, self.mask_size = network.image_size, network.mask_size
         self.fingerprint = fingerprint(network)
-        self.connected = isinstance(network.mask_decoder, NanoDecoder)
+        self.small = isinstance(network.mask_decoder, NanoDecoder)
 
     @property
     def device(self) -> torch.device:

@@ -36,6 +36,19 @@ class Prompts:
             return np.zeros((0, 2), np.float32)
         return self.points[index][self.labels[index] == 1]
 
+    def with_boxes(self, side: int) -> Prompts:
+        """The boxes of the masks beside them; all of the square where a mask is empty."""
+        assert self.masks is not None
+        scale, boxes = side / self.masks.shape[-1], []
+        for logits in self.masks[:, 0]:
+            rows, columns = np.nonzero(logits > 0)
+            box = [0, 0, side, side]
+            if len(rows):
+                ends = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+                box = list(ends * scale)
+            boxes.append(box)
+        return Prompts(self.points, self.labels, np.array(boxes, np.float32), self.masks)
+
     def __getitem__(self, which: slice) -> Prompts:
         parts = (self.points, self.labels, self.boxes, self.masks)
         return Prompts(*(None if part is None else part[which] for part in parts))

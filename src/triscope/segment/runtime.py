@@ -38,7 +38,7 @@ class RuntimePredictor(Prompted):
         settings: dict[str, Any] = dict(self.card.settings)
         self.side, self.mask_size = int(settings["image_size"]), int(settings["mask_size"])
         self.fingerprint = str(settings["network"])
-        self.connected = bool(settings.get("connected", False))
+        self.small = bool(settings.get("small", False))
         threads = threads or default_threads()
         self._encoder = _opened(place / ENCODER, engine, precision, threads)
         self._decoder = _opened(place / DECODER, engine, precision, threads)

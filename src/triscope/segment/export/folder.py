@@ -41,7 +41,7 @@ def export_folder(
                 "mask_size": network.mask_size,
                 "network": fingerprint(network),
                 "single_mask": options.single_mask,
-                "connected": isinstance(network.mask_decoder, NanoDecoder),
+                "small": isinstance(network.mask_decoder, NanoDecoder),
             },
             size=(network.image_size, network.image_size),
             precision="int8" if int8 else "fp32",

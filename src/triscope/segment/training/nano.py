@@ -37,7 +37,7 @@ class Stage:
 
 
 def stages(seed: int = 0) -> tuple[Stage, ...]:
-    """The stages that made the weights in the package."""
+    """The stages that made the weights in the package; the third was stopped at 750."""
     # Twenty times the focal loss keeps what is uncertain below the threshold; less of it fills it.
     one = Recipe(
         clicks=0, rounds_without=0, judge_all=True, focal=5.0, all_of_point=0.1, all_of_box=0.7
