@@ -41,7 +41,9 @@ class RuntimePredictor(Prompted):
         self.small = bool(settings.get("small", False))
         threads = threads or default_threads()
         self._encoder = _opened(place / ENCODER, engine, precision, threads)
-        self._decoder = _opened(place / DECODER, engine, precision, threads)
+        # The small decoder compares colours by differences of squares, which bfloat16 cannot hold.
+        exact = "f32" if self.small else precision
+        self._decoder = _opened(place / DECODER, engine, exact, threads)
 
     def _embed(self, pixels: Floats) -> Floats:
         return np.asarray(self._encoder({"images": pixels}, "image_embeddings")[0])
