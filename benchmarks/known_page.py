@@ -16,6 +16,7 @@ ORDER = (
     "precision",
     "few_proposals",
     "recall",
+    "failures",
     "heads",
     "levels",
     "placements",
