@@ -61,11 +61,14 @@ def command(check: Path, source: str, as_json: bool, **options: Any) -> int:
     rules = Rules(options["smooth"], options["enter"], options["leave"], options["least"])
     wanted = read_procedure(options["procedure"]) if options["procedure"] else None
     opened = triscope.open(check)
+    if options["events"]:
+        options["events"].open("a").close()  # what cannot be written is told before the first event
     lines: list[str] = []
 
     def told(item: Any) -> None:
         line = _line(item, source, options["topic"])
-        lines.append(line)
+        if as_json:
+            lines.append(line)
         if options["events"]:
             with options["events"].open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
