@@ -112,6 +112,18 @@ def test_the_choice_follows_the_labels() -> None:
         choose(Dataset((), root="parts"))
 
 
+@pytest.mark.parametrize("gpu", [False, True])
+def test_a_machine_without_a_gpu_gets_settings_that_end(
+    gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    boxed = Sample("b", "b", "dent", boxes=(BoxLabel("dent", (0, 0, 5, 5)),))
+    choice = choose(Dataset((boxed,)))
+    assert ("ddn-cpu" in choice.why) is not gpu
+    settings = config.build(catalogue.settings_class("ddn"), choice.settings)
+    assert (settings.size, settings.training) == ((600, "five_steps") if gpu else (320, "joint"))
+
+
 def test_auto_fits_what_it_chose(parts: Dataset) -> None:
     few = Dataset(tuple(s for s in parts if s.good), parts.root)
     check = triscope.fit("auto", few, {"size": 64}, calibrate=0)

@@ -146,7 +146,7 @@ def auto(ctx: click.Context, data: str, options: tuple[str, ...], latency_ms: fl
     from triscope.kernel.verbs import choose
 
     name, why, settings = choose(data, latency_ms)
-    flags = _flags(settings)
+    flags = [] if "--settings" in options else _flags(settings)  # a file of the user's counts
     note(f"{name}: {why}")
     if flags:
         note(f"settings: {' '.join(flags)}")
@@ -163,7 +163,8 @@ def _flags(settings: dict[str, Any]) -> list[str]:
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         else:
-            words += [flag, str(value)]
+            several = isinstance(value, list | tuple)
+            words += [flag, ",".join(map(str, value)) if several else str(value)]
     return words
 
 

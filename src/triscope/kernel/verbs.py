@@ -116,7 +116,7 @@ def choose(source: Any, latency_ms: float | None = None) -> tuple[str, str, dict
     if latency_ms is not None:
         raise BadSettings("latency_ms: only models of videos are chosen by their latency.")
     choice = importlib.import_module("triscope.surface.auto").choose(open_data(source))
-    return choice.name, choice.why, {}
+    return choice.name, choice.why, dict(choice.settings)
 
 
 def _bytes_for_files(name: str, ceiling: int | None) -> int:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from triscope.errors import EmptyData
+from triscope.kernel import catalogue
 from triscope.kernel.data import Dataset
 
+SMALLER = "ddn-cpu"
 FEW = 0.5  # share of the defective images with masks below which the masks are few
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model and the sentence that says why."""
+    """A model, the sentence that says why, and the settings that suit the machine."""
 
     name: str
     why: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def choose(data: Dataset) -> Choice:
@@ -31,7 +37,7 @@ def choose(data: Dataset) -> Choice:
     if drawn:
         return _masks(good, bad, drawn, unknown)
     if boxed:
-        return Choice("ddn", f"{boxed} of {len(pool)} images have boxes: a detector names defects.")
+        return _detector(f"{boxed} of {len(pool)} images have boxes: a detector names defects.")
     kinds = {sample.label for sample in pool if sample.label is not None}
     if bad and len(kinds) > 1:
         return Choice(
@@ -44,6 +50,20 @@ def choose(data: Dataset) -> Choice:
         f"{good or unknown} good images and no labelled defect to learn from: a memory of good "
         "patches finds whatever differs.",
     )
+
+
+def _detector(why: str) -> Choice:
+    """``ddn``; the published settings want a GPU, so that a machine without one gets others."""
+    from torch import cuda
+
+    if cuda.is_available():
+        return Choice("ddn", why)
+    path = catalogue.recipe(SMALLER)
+    assert path is not None
+    told = (
+        f"{why} There is no GPU here: with the settings {SMALLER} in place of the published ones."
+    )
+    return Choice("ddn", told, tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 def _masks(good: int, bad: int, drawn: int, unknown: int) -> Choice:
