@@ -58,7 +58,6 @@ class Run:
 MAIN = (
     Run("ddn", "ddn-cpu", title="DDN"),
     Run("faster_rcnn", "faster_rcnn-cpu", title="Faster R-CNN on R4"),
-    Run("hypernet", "hypernet-cpu", title="HyperNet"),
 )
 LEVELS = tuple(
     Run(
@@ -79,6 +78,7 @@ EQUAL = (
     LEVELS[-1],
     Run("faster_rcnn_r4", "faster_rcnn-cpu", SHORT, title="Faster R-CNN on R4"),
     Run("faster_rcnn_r5", "faster_rcnn-cpu", SHORT, {"form": "r5"}, "Faster R-CNN on R5"),
+    Run("hypernet", "hypernet-cpu", SHORT, title="HyperNet"),
 )
 HEADS = (
     LEVELS[-1],
