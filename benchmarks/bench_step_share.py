@@ -7,7 +7,6 @@ two cores, and writes the section ``step_share`` of docs/benchmarks/known_defect
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections import Counter
 from time import process_time
 from typing import Any
@@ -33,10 +32,8 @@ def main() -> None:
 
 def settings() -> dict[str, Any]:
     """The recipe for two cores, for a few updates."""
-    path = catalogue.recipe("ddn-cpu")
-    assert path is not None
     changes = {"weights": str(MOBILENET), "steps": STEPS, "warm_up": 0}
-    return tomllib.loads(path.read_text()) | changes
+    return catalogue.recipe_settings("ddn-cpu") | changes
 
 
 def openings() -> Counter[str]:

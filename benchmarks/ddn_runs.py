@@ -46,11 +46,7 @@ class Run:
 
     def settings(self) -> Any:
         """The settings with the weights of the backbone."""
-        import tomllib
-
-        path = catalogue.recipe(self.recipe)
-        assert path is not None
-        values = tomllib.loads(path.read_text())
+        values = catalogue.recipe_settings(self.recipe)
         values |= {"weights": str(MOBILENET), "steps": self.steps, **self.changes}
         return config.build(catalogue.settings_class(self.model), values)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,3 +66,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     )
     assert done.returncode == 0, done.stdout
     return True
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file was opened, by its name."""
+    from triscope.kernel.data import source
+
+    counts: Counter[str] = Counter()
+    own = source._opened
+
+    def spy(place: str) -> Any:
+        counts[Path(place).name] += 1
+        return own(place)
+
+    monkeypatch.setattr(source, "_opened", spy)
+    return counts

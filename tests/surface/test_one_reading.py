@@ -8,10 +8,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 
 import triscope
-from triscope.kernel.data import Dataset, Sample, source
+from triscope.kernel.data import Dataset, Sample
 
 TINY: dict[str, Any] = {"backbone": "resnet10t", "weights": "random:0", "size": 64, "batch": 2}
 DETECTOR: dict[str, Any] = {
@@ -24,19 +23,6 @@ DETECTOR: dict[str, Any] = {
     "steps": 6,
     "score_every": 3,
 }
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    own = source._opened
-
-    def spy(place: str) -> Any:
-        counts[Path(place).name] += 1
-        return own(place)
-
-    monkeypatch.setattr(source, "_opened", spy)
-    return counts
 
 
 def picture(seed: int) -> np.ndarray:

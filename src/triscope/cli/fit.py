@@ -146,7 +146,8 @@ def auto(ctx: click.Context, data: str, options: tuple[str, ...], latency_ms: fl
     from triscope.kernel.verbs import choose
 
     name, why, settings = choose(data, latency_ms)
-    flags = [] if "--settings" in options else _flags(settings)  # a file of the user's counts
+    own_file = any(word.partition("=")[0] == "--settings" for word in options)
+    flags = [] if own_file else _flags(settings)  # a file of the user's counts
     note(f"{name}: {why}")
     if flags:
         note(f"settings: {' '.join(flags)}")

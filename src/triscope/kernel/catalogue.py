@@ -11,6 +11,7 @@ import ast
 import difflib
 import importlib
 import itertools
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,6 +91,13 @@ def load(name: str) -> Any:
 def recipe(name: str) -> Path | None:
     """The TOML file of named settings, looked for in the recipes of each domain; or None."""
     return next(iter(sorted(PACKAGE.glob(f"*/recipes/{name}.toml"))), None)
+
+
+def recipe_settings(name: str) -> dict[str, Any]:
+    """The settings of a recipe that is known to be there, as ``config.build`` takes them."""
+    path = recipe(name)
+    assert path is not None, name
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def recipes() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,12 +57,10 @@ def _detector(why: str) -> Choice:
 
     if cuda.is_available():
         return Choice("ddn", why)
-    path = catalogue.recipe(SMALLER)
-    assert path is not None
     told = (
         f"{why} There is no GPU here: with the settings {SMALLER} in place of the published ones."
     )
-    return Choice("ddn", told, tomllib.loads(path.read_text(encoding="utf-8")))
+    return Choice("ddn", told, catalogue.recipe_settings(SMALLER))
 
 
 def _masks(good: int, bad: int, drawn: int, unknown: int) -> Choice:

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from triscope.errors import UnreadableImage
-from triscope.kernel.data import kept, source
+from triscope.kernel.data import kept
 from triscope.kernel.data.kept import files_kept
 from triscope.kernel.data.source import read_bytes
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each file was opened."""
-    counts: Counter[str] = Counter()
-    own = source._opened
-
-    def spy(place: str) -> Any:
-        counts[Path(place).name] += 1
-        return own(place)
-
-    monkeypatch.setattr(source, "_opened", spy)
-    return counts
 
 
 def put(folder: Path, name: str, content: bytes) -> Path:
