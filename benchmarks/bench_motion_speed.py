@@ -124,7 +124,7 @@ def clip() -> Graph:
 
 def pipeline(seconds: float) -> float:
     """Frames a second of one core: decode, resize, online network, answer."""
-    from bench_motion_decode import paint
+    from benchmarks.bench_motion_decode import paint
     from triscope.kernel.data.video import Video
 
     graph = online()
