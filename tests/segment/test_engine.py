@@ -51,6 +51,13 @@ def disc(x: int, y: int, r: float) -> Any:
     return np.hypot(columns - x, rows - y) < r
 
 
+def test_a_small_network_has_thresholds_of_its_own(images: Path, tmp_path: Path) -> None:
+    engine = Engine.start(tmp_path / "engine", images, load)
+    assert engine.settings.pred_iou_thresh == 0.88
+    engine.predictor.small = True
+    assert engine.settings.pred_iou_thresh == 0.3
+
+
 def test_the_first_stage_is_a_persons(engine: Engine) -> None:
     assert engine.stage == "assisted" and engine.next() == "0.png"
     found = engine.predict("0.png", points=[[30.0, 30]], labels=[1])

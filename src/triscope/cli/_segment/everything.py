@@ -11,7 +11,7 @@ from triscope.cli._output import emit, json_option, note, show_table
 from triscope.cli._progress import progress
 from triscope.cli._segment._shared import PATH, images_of, network_of, network_options
 from triscope.cli._settings import flags_of, settings_from
-from triscope.segment.everything import Settings
+from triscope.segment.everything import SMALL, Settings
 
 KEYS = {
     "network": "the network that answered",
@@ -34,8 +34,10 @@ def command(**values: Any) -> None:
     from triscope.segment.plain_points import grid_decoder
 
     network = network_of(values)
-    settings = settings_from(Settings, values, {}, values["config"])
-    decoder = grid_decoder(network.predictor())
+    predictor = network.predictor()
+    usual = SMALL if predictor.small else {}
+    settings = settings_from(Settings, values, {}, values["config"], usual)
+    decoder = grid_decoder(predictor)
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     with progress() as report, _output(values) as out:
@@ -86,8 +88,7 @@ def _one(
     if not found:
         note(
             f"{sample.name}: no mask passed --pred-iou-thresh {settings.pred_iou_thresh:g} and "
-            f"--stability-score-thresh {settings.stability_score_thresh:g}. A network that trusts "
-            "itself less than the published ones (sam_nano) needs lower ones: try 0.3 and 0.5."
+            f"--stability-score-thresh {settings.stability_score_thresh:g}: lower them."
         )
     if out is not None:
         masks = (Mask(one.rle, extra=_scores(one.to_dict())) for one in found)

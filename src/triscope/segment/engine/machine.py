@@ -20,7 +20,7 @@ from triscope.kernel.geometry.rle import Rle
 from triscope.segment.answers import Prompted
 from triscope.segment.engine.detector import CONFIDENT, ObjectDetector, are_objects, features_of
 from triscope.segment.engine.manifest import FILE, Entry, Manifest, read_manifest, write_json
-from triscope.segment.everything import FoundMask, Settings, everything
+from triscope.segment.everything import FoundMask, Settings, everything, usual
 from triscope.segment.formats import Mask, Record
 from triscope.segment.formats.sa1b import read_file, row_of
 from triscope.segment.plain_points import grid_decoder
@@ -34,8 +34,8 @@ Load = Callable[[Manifest], Prompted]
 class Engine:
     """One engine in one folder; ``load`` makes the predictor that the manifest names."""
 
-    def __init__(self, folder: Path, load: Load, settings: Settings = Settings()) -> None:
-        self.folder, self.settings = folder, settings
+    def __init__(self, folder: Path, load: Load, settings: Settings | None = None) -> None:
+        self.folder, self._settings = folder, settings
         self.manifest = read_manifest(folder)
         self._load = load
         self._predictor: Prompted | None = None
@@ -48,7 +48,7 @@ class Engine:
         folder: Path,
         images: Any,
         load: Load,
-        settings: Settings = Settings(),
+        settings: Settings | None = None,
         network: str = "sam_nano",
         weights: str = "",
     ) -> Engine:
@@ -79,6 +79,11 @@ class Engine:
         if self._predictor is None:
             self._predictor = self._load(self.manifest)
         return self._predictor
+
+    @property
+    def settings(self) -> Settings:
+        """Of everything mode: those that were given, or the usual ones of the network."""
+        return self._settings or usual(self.predictor.small)
 
     def waiting(self) -> list[str]:
         """Images that this stage has not finished, in order."""
