@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from triscope.errors import CheckError
 from triscope.kernel.data.video import cut_of
 from triscope.kernel.data.video.clips import as_seen, differences
-from triscope.kernel.data.video.file import scaled
+from triscope.kernel.data.video.frames import scaled
 from triscope.kernel.runtime.check import Check
 from triscope.kernel.runtime.label import softmax
 

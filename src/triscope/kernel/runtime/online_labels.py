@@ -85,7 +85,7 @@ class LabelStream:
         """The whole frame pressed into the square, in two steps as a video is read."""
         import cv2
 
-        from triscope.kernel.data.video.file import scaled
+        from triscope.kernel.data.video.frames import scaled
 
         h, w = scaled(frame.shape[:2], self.side)
         small = frame

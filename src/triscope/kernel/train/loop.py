@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import pickle
-import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,12 @@ import torch
 from torch import Tensor, nn, optim
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from triscope.errors import TrainingError, needs_extra
+from triscope.errors import TrainingError
 from triscope.kernel.protocols import LearnsByGradient
 from triscope.kernel.train import checkpoint
 from triscope.kernel.train.batches import Batches, Stream, mixed
+from triscope.kernel.train.devices import Losses, fabric_of
+from triscope.kernel.train.interrupt import how_to_go_on, interruptible
 from triscope.kernel.train.log import Log
 from triscope.kernel.train.plan import FREE, Plan, optimizer_of
 from triscope.kernel.train.state import Best, Mean
@@ -98,36 +98,10 @@ def train(
     Raises TrainingError: a loss that is not finite, a checkpoint of another training.
     """
     task = _Task(model, batches, plan, Path(folder) if folder else None, progress, key, score)
-    fabric = _fabric(plan)
+    fabric = fabric_of(plan)
     if plan.devices == 1:
         return fabric.launch(_run, task)
     return _in_processes(fabric, task)
-
-
-def _fabric(plan: Plan) -> Any:
-    try:
-        from lightning_fabric import Fabric
-    except ImportError as error:
-        raise needs_extra("training", "train", "lightning-fabric") from error
-    try:
-        return Fabric(
-            accelerator=plan.accelerator,
-            devices=plan.devices,
-            precision=plan.precision,
-            strategy=_several() if plan.devices > 1 else "auto",
-        )
-    except Exception as error:  # Fabric has its own kinds for devices that are not there
-        asked = f"accelerator={plan.accelerator}, devices={plan.devices}"
-        raise TrainingError(f"{asked} cannot be had here: {error}") from error
-
-
-def _several() -> Any:
-    """Parts without a gradient in a step are common: a model may train them one after the other."""
-    from lightning_fabric.strategies.ddp import DDPStrategy
-
-    if torch.distributed.is_torchelastic_launched():
-        return DDPStrategy(start_method="popen", find_unused_parameters=True)
-    return DDPStrategy(start_method="spawn", find_unused_parameters=True)
 
 
 def _in_processes(fabric: Any, task: _Task) -> Report:
@@ -158,7 +132,7 @@ def _run(fabric: Any, task: _Task) -> Report:
     devices = [fabric.device.index] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         network = task.model.network()
-        wrapped, optimizer = fabric.setup(_Losses(task.model), optimizer_of(task.plan, network))
+        wrapped, optimizer = fabric.setup(Losses(task.model), optimizer_of(task.plan, network))
         state = _start(fabric, task, network, optimizer)
         began, resumed_at = time.perf_counter(), state.step
         log = None
@@ -172,18 +146,6 @@ def _run(fabric: Any, task: _Task) -> Report:
         _finish(fabric, task, state)
     seconds = time.perf_counter() - began
     return Report(state.step, state.losses, seconds, resumed_at, early, state.best.score)
-
-
-class _Losses(nn.Module):
-    """The model's losses behind ``forward``: several processes share gradients of calls to it."""
-
-    def __init__(self, model: LearnsByGradient) -> None:
-        super().__init__()
-        self.network = model.network()
-        self._model = (model,)  # in a tuple: a model that is a module itself is not entered twice
-
-    def forward(self, batch: Any) -> dict[str, Tensor]:
-        return dict(self._model[0].losses(batch))
 
 
 def _start(fabric: Any, task: _Task, network: nn.Module, optimizer: optim.Optimizer) -> _State:
@@ -244,7 +206,7 @@ def _fixed(plan: Plan) -> dict[str, Any]:
 def _descend(fabric: Any, task: _Task, wrapped: Any, state: _State, log: Log | None) -> bool:
     """Step until the plan is done (False) or the score stays down (True)."""
     plan = task.plan
-    with _interruptible(fabric.world_size == 1) as asked:
+    with interruptible(fabric.world_size == 1) as asked:
         while state.step < plan.steps:
             if plan.patience and state.best.misses >= plan.patience:
                 _keep(fabric, task, state)
@@ -262,7 +224,7 @@ def _descend(fabric: Any, task: _Task, wrapped: Any, state: _State, log: Log | N
                 task.progress(state.step, plan.steps, state.losses)
             if asked and not done:
                 _keep(fabric, task, state)
-                raise KeyboardInterrupt(_how_to_go_on(task, state.step))
+                raise KeyboardInterrupt(how_to_go_on(task.folder, state.step, plan.steps))
     return False
 
 
@@ -329,30 +291,3 @@ def _finish(fabric: Any, task: _Task, state: _State) -> None:
     state.network.to("cpu").eval()
     if task.hand_over is not None and fabric.is_global_zero:
         checkpoint.write(task.hand_over, {"network": state.network.state_dict()})
-
-
-def _how_to_go_on(task: _Task, step: int) -> str:
-    at = f"stopped at step {step} of {task.plan.steps}"
-    if task.folder is None:
-        return f"{at}; nothing was kept. Give a folder to be able to go on."
-    return f"{at}; start the same training again with the folder {task.folder} to go on from there."
-
-
-@contextlib.contextmanager
-def _interruptible(alone: bool) -> Iterator[list[bool]]:
-    """A list that is filled on Ctrl-C, so that a step is finished first; twice stops at once."""
-    asked: list[bool] = []
-    if not alone or threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(_signal: int, _frame: object) -> None:
-        asked.append(True)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from triscope.kernel.data.video.file import Frames
+from triscope.kernel.data.video.frames import Frames
 from triscope.kernel.data.video.sampling import Numbers, crops, dense, segments, views
 
 Sampling = Literal["segments", "dense"]

@@ -1,4 +1,4 @@
-"""Frames of a file by their numbers, exact also where the frame rate varies, and frame folders.
+"""Frames of a file by their numbers, exact also where the frame rate varies.
 
 The packets are listed first, without decoding: their times say how many frames there are and
 where the key frames lie. A wanted frame is reached by decoding on, or by a seek to its key frame
@@ -9,33 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triscope.errors import EmptyData, UnreadableImage, needs_extra
-from triscope.kernel.data.image import read_image
+from triscope.kernel.data.video.folder import FrameFolder
+from triscope.kernel.data.video.frames import USUAL_RATE, Frame, Frames, scaled
 
-Frame = NDArray[np.uint8]  # (h, w, 3), RGB
 ENDINGS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv")
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-FOLDER_RATE = 25.0  # frames a second of a folder of pictures, which has no times
-
-
-class Frames(Protocol):
-    """What clips are cut from: a file or a folder of pictures."""
-
-    name: str
-    times_s: NDArray[np.float64]  # (n,), of each frame from the first one on
-
-    def __len__(self) -> int: ...
-
-    def read(self, numbers: Sequence[int], short: int = 0) -> NDArray[np.uint8]:
-        """Frames by number as (n, h, w, 3); ``short`` > 0 resizes the shorter side to that."""
-
-    def walk(self, short: int = 0) -> Iterator[tuple[float, Frame]]:
-        """All frames that can be decoded, in order, with their times."""
 
 
 def open_video(source: str | Path) -> Frames:
@@ -50,15 +33,6 @@ def is_video(source: object) -> bool:
     if not isinstance(source, str | Path):
         return False
     return Path(source).suffix.lower() in ENDINGS or Path(source).is_dir()
-
-
-def scaled(size: tuple[int, int], short: int) -> tuple[int, int]:
-    """The size (h, w) with its shorter side at ``short``, even sides; 0 keeps it."""
-    h, w = size
-    if not short or min(h, w) == short:
-        return h, w
-    factor = short / min(h, w)
-    return max(short, round(h * factor)), max(short, round(w * factor))
 
 
 class Video:
@@ -150,7 +124,7 @@ class Video:
         base = self._stream.time_base
         times = (self._pts - self._pts[0]).astype(np.float64) * float(base or 0)
         if len(times) > 1 and times[-1] <= 0:  # no times at all, as with a frame rate of 0
-            return np.arange(len(times)) / FOLDER_RATE
+            return np.arange(len(times)) / USUAL_RATE
         return times
 
     def _frame(self, number: int) -> Any:
@@ -259,62 +233,6 @@ class Video:
                 "file is damaged, or this codec is not built in."
             ) from error
         return int(getattr(first, "rotation", 0) or 0) % 360
-
-
-class FrameFolder:
-    """A folder of pictures, in the order of their names, as a video of 25 frames a second."""
-
-    def __init__(self, folder: str | Path, rate: float = FOLDER_RATE) -> None:
-        self.name = str(folder)
-        self.files = pictures_of(Path(folder))
-        if not self.files:
-            raise EmptyData(f"{folder} holds no picture ({', '.join(PICTURES[:3])} ...).")
-        self.times_s = np.arange(len(self.files)) / rate
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def read(self, numbers: Sequence[int], short: int = 0) -> NDArray[np.uint8]:
-        """See :class:`Frames`; a picture whose size differs is resized to that of the first."""
-        frames = [self._picture(int(number), short) for number in numbers]
-        first = frames[0].shape[:2]
-        return np.stack([_resized(frame, first) for frame in frames])
-
-    def walk(self, short: int = 0) -> Iterator[tuple[float, Frame]]:
-        """See :class:`Frames`."""
-        for number in range(len(self)):
-            yield float(self.times_s[number]), self._picture(number, short)
-
-    def _picture(self, number: int, short: int) -> Frame:
-        image = read_image(self.files[number])
-        if image.dtype != np.uint8:
-            image = (image >> 8).astype(np.uint8)
-        if image.ndim == 2:
-            image = np.repeat(image[:, :, None], 3, axis=2)
-        return _resized(image, scaled(image.shape[:2], short))
-
-
-def pictures_of(folder: Path) -> list[Path]:
-    """The pictures of a folder, ``img_2`` before ``img_10``."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    return sorted(found, key=lambda path: _natural(path.name))
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    import re
-
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]
-
-
-def _resized(image: NDArray[Any], size: tuple[int, int]) -> Frame:
-    if image.shape[:2] == size:
-        return np.asarray(image, np.uint8)
-    import cv2
-
-    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
-    kind = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (size[1], size[0]), interpolation=kind), np.uint8)
 
 
 def _av() -> Any:

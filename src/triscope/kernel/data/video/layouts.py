@@ -22,7 +22,8 @@ from typing import Any
 
 from triscope.errors import BadLabels, BadSettings, EmptyData
 from triscope.kernel.data.sample import Dataset, Sample, Split
-from triscope.kernel.data.video.file import ENDINGS, PICTURES
+from triscope.kernel.data.video.file import ENDINGS
+from triscope.kernel.data.video.folder import PICTURES, natural
 
 # Names that tell label and group by themselves.
 RULES = (
@@ -83,13 +84,8 @@ def _as_sample(item: Any) -> Sample:
 
 def _finished(samples: Iterable[Sample], root: str, layout: str) -> Dataset:
     found = tuple(samples)
-    labels = sorted({s.label for s in found if s.label is not None}, key=_natural)
+    labels = sorted({s.label for s in found if s.label is not None}, key=natural)
     return Dataset(found, root, layout, tuple(labels))
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", text)
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]
 
 
 def _from_file(path: Path) -> Dataset:
@@ -111,7 +107,7 @@ def _from_file(path: Path) -> Dataset:
 def _videos(folder: Path) -> list[Path]:
     """Videos right inside a folder: files, or folders of pictures."""
     found = [p for p in folder.iterdir() if p.suffix.lower() in ENDINGS or _is_frames(p)]
-    return sorted(found, key=lambda p: _natural(p.name))
+    return sorted(found, key=lambda p: natural(p.name))
 
 
 def _is_frames(path: Path) -> bool:
@@ -131,7 +127,7 @@ def group_of(stem: str) -> str | None:
 
 def _class_folders(root: Path, split: Split | None = None) -> list[Sample]:
     samples: list[Sample] = []
-    folders = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: _natural(p.name))
+    folders = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: natural(p.name))
     for folder in folders:
         if split is None and folder.name.lower() in SPLITS:
             samples += _class_folders(folder, SPLITS[folder.name.lower()])
@@ -306,6 +302,6 @@ def without(data: Dataset, group: str) -> tuple[Dataset, Dataset]:
     kept = replace(data, samples=tuple(replace(s, split=None) for s in data if s.group != group))
     held = replace(data, samples=tuple(replace(s, split=None) for s in data if s.group == group))
     if not len(kept) or not len(held):
-        groups = sorted({s.group or "" for s in data}, key=_natural)
+        groups = sorted({s.group or "" for s in data}, key=natural)
         raise EmptyData(f"no group {group!r} to hold out. There are: {', '.join(groups)}.")
     return kept, held

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from triscope.errors import BadLabels, EmptyData
 from triscope.kernel.data.sample import Dataset, Sample, Split
-from triscope.kernel.data.video.file import Frames
+from triscope.kernel.data.video.frames import Frames
 from triscope.kernel.data.video.layouts import SPLITS, group_of
 
 LIST = "steps.csv"
