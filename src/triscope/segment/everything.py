@@ -7,7 +7,7 @@ NumPy and OpenCV only; the network sits behind :class:`GridDecoder`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -81,7 +81,7 @@ class Settings:
 
 
 # A small network trusts itself less than the published ones: chosen on five generated scenes.
-SMALL = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.7}
+SMALL: Mapping[str, Any] = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.7}
 
 
 def usual(small: bool) -> Settings:
