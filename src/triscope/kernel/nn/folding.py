@@ -62,13 +62,22 @@ def folded(net: Any) -> Any:
     return net
 
 
-def _fold(parent: nn.Module) -> None:
-    children = list(parent.named_children())
-    for (name, conv), (following, norm) in pairwise(children):
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            if conv.out_channels == norm.num_features:
-                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
-                rest = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
-                setattr(parent, following, nn.Sequential(*rest))
-    for child in parent.children():
-        _fold(child)
+def pairs(net: nn.Module) -> list[tuple[str, str]]:
+    """Names of the convolutions, each with the name of the batch norm behind it."""
+    return [
+        (".".join([*path, name]), ".".join([*path, following]))
+        for place, parent in net.named_modules()
+        for path in [place.split(".") if place else []]
+        for (name, conv), (following, norm) in pairwise(parent.named_children())
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        if conv.out_channels == norm.num_features
+    ]
+
+
+def _fold(net: nn.Module) -> None:
+    for name, following in pairs(net):
+        conv, norm = net.get_submodule(name), net.get_submodule(following)
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        net.set_submodule(name, fuse_conv_bn_eval(conv, norm))
+        rest = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
+        net.set_submodule(following, nn.Sequential(*rest))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from triscope.errors import BadSettings, WeightsMissing
 from triscope.kernel.nn.backbones import backbone_of
 from triscope.kernel.nn.folding import replace_strided
+from triscope.kernel.nn.frozen import Folded
 
 STRIDES = (4, 8, 16, 32)
 Norm = Literal["frozen", "batch"]
@@ -41,6 +42,7 @@ class Stages(nn.Module):
         self.parts = nn.ModuleList(parts)
         self.channels = tuple(channels)
         self.norm = norm
+        self._trained_form: Folded | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.register_buffer("pads_as_tensorflow", torch.tensor(False))
@@ -57,13 +59,15 @@ class Stages(nn.Module):
         if self.training:  # as the weights of what is trained lie
             x = x.contiguous(memory_format=torch.channels_last)
         maps = []
-        for part in list(self.parts)[:upto]:
-            x = part(x)
+        for i, part in enumerate(list(self.parts)[:upto]):
+            x = self._folded()(self, f"parts.{i}", x) if self._folds() else part(x)
             maps.append(x)
         return maps
 
     def train(self, mode: bool = True) -> Stages:
         """Training mode; frozen batch norms stay as they are."""
+        if mode != self.training:
+            self._trained_form = None  # the layers may have been changed in between
         super().train(mode)
         if self.norm == "frozen":
             for module in self._norms():
@@ -73,7 +77,16 @@ class Stages(nn.Module):
     def pad_as_tensorflow(self) -> None:
         """Strided convolutions pad as TensorFlow does from now on; travels with the weights."""
         replace_strided(self.parts)
+        self._trained_form = None
         self.pads_as_tensorflow.fill_(True)
+
+    def _folds(self) -> bool:
+        return self.training and self.norm == "frozen"
+
+    def _folded(self) -> Folded:
+        if self._trained_form is None:
+            self._trained_form = Folded(self)
+        return self._trained_form
 
     def _norms(self) -> list[nn.Module]:
         return [m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
