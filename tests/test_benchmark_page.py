@@ -55,3 +55,16 @@ def test_a_ragged_table_is_refused(page):
 def test_the_page_names_no_folder_of_this_machine(page):
     written = ROOT / "docs" / "benchmarks" / "surface.md"
     assert str(ROOT) not in written.read_text(encoding="utf-8")
+
+
+def test_rows_that_are_not_measured_now_stay_with_their_machine(page, tmp_path, monkeypatch):
+    from benchmarks import known_page
+
+    monkeypatch.setattr(known_page, "ROWS", tmp_path / "rows.json")
+    known_page.with_earlier(section(page, "start", 1))
+    monkeypatch.setattr(known_page, "machine", lambda: "another one")
+    only = page.Section("start", "", "", ("side", "CPU s"), [("ours", 2)], "")
+    found = known_page.with_earlier(only)
+    assert found.rows == [["ours", "2"], ["theirs", "9"]]
+    assert len(found.notes) == 1 and found.notes[0].endswith(": theirs.")
+    assert known_page.with_earlier(page.Section("new", "", "", ("",), [], "")).rows == []
