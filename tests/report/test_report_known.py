@@ -66,6 +66,14 @@ def test_misses_are_told_and_drawn(tmp_path: Path) -> None:
     assert (w, h) == (60, 20) and (x, y) == (SCRATCH[0] - 60, SCRATCH[1] - 10)
 
 
+def test_misses_are_named_without_the_folder_that_all_share() -> None:
+    report = InspectionReport(BOXES)
+    for name in ("../data/parts/a/1.png", "../data/parts/b/2.png"):
+        report.add(inspection(name=name), sample(("dent", DENT), name=name))
+    found = report._misses.section()
+    assert found is not None and ">a/1.png<" in found.html and ">b/2.png<" in found.html
+
+
 def test_tables_and_curves_follow_the_evaluation(tmp_path: Path) -> None:
     text = boxed_report().write(tmp_path / "page.html").read_text()
     row = re.search(r'<tr data-class="dent">.*?</tr>', text)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import triscope
-from triscope.errors import BadLabels, EmptyData, TriscopeError
+from triscope.errors import BadLabels, EmptyData
 from triscope.kernel.data import BoxLabel, Dataset, Sample
 from triscope.surface.teachable import teachable
 
@@ -59,7 +59,8 @@ def test_boxes_outside_flat_and_twice_are_told_and_left_out() -> None:
         part("e", None),
         part("f", "good"),
     )
-    assert fitted(samples).problems == (
+    check = fitted(samples)
+    assert check.problems == (
         "boxes given twice were counted once: 1 (a)",
         "boxes that reach outside their image were clipped: 1 (b)",
         "boxes without area were left out: 1 (b)",
@@ -70,6 +71,7 @@ def test_boxes_outside_flat_and_twice_are_told_and_left_out() -> None:
     )
     kept, _ = teachable(samples, ("dent",), "boxes")
     assert [sample.name for sample in kept] == ["a", "b", "f"]
+    assert check.card.data["train"] == 3  # the others taught nothing
     assert [box.box for box in kept[1].boxes] == [(70, 50, 80, 60)]
 
 
@@ -129,6 +131,16 @@ def test_a_class_with_one_image_teaches_and_is_told() -> None:
     assert "images without a label were left out" in told
 
 
+def test_images_without_a_label_choose_no_threshold() -> None:
+    known = [part(f"{n}{i}", n) for n in ("good", "dent") for i in range(4)]
+    strangers = [part(f"stranger{i}", None) for i in range(20)]
+    for held in (0.5, data(*known[:2], *strangers)):
+        samples = data(*(known if held == 0.5 else known[2:]), *strangers)
+        check = triscope.fit("classifier", samples, CLASSIFIER, calibrate=held)
+        names = [image.name for image in check.seen.of("calibrate")]
+        assert names and not any("stranger" in name for name in names)
+
+
 def test_images_of_another_class_do_not_teach_a_classifier() -> None:
     samples = data(*(part(f"{n}{i}", n) for n in ("good", "dent", "dust") for i in range(2)))
     settings = {**CLASSIFIER, "classes": ("good", "dent")}
@@ -174,8 +186,15 @@ def test_coco_with_missing_ids_is_fitted_and_told(coco: Path) -> None:
     check = triscope.fit("ddn", coco, DETECTOR, calibrate=0)
     assert check.card.classes == ("dent",)
     told = "\n".join(check.problems)
-    for text in ("image", "categor", "boxes without area were left out: 1"):
-        assert text in told
+    for line in (
+        "annotations belong to no image: 1 (annotations.json image_id 9)",
+        "annotations name a category that is not there: 1 (2.png)",
+        "boxes without area were left out: 1 (2.png)",
+        "images of which no box can be used stay without label: 1 (2.png)",
+        "images without a label were left out: 1 (2.png)",
+    ):
+        assert line in told
+    assert [image.name for image in check.seen.of("train")] == ["1.png"]
 
 
 def test_an_entity_bomb_is_refused_by_fit(tmp_path: Path) -> None:
@@ -184,5 +203,15 @@ def test_an_entity_bomb_is_refused_by_fit(tmp_path: Path) -> None:
     content = "<annotation><filename>&b;</filename></annotation>"
     bomb = f'<?xml version="1.0"?><!DOCTYPE x [{entities}]>{content}'
     (tmp_path / "a.xml").write_text(bomb)
-    with pytest.raises(TriscopeError, match=r"(?i)entit"):
+    with pytest.raises(
+        BadLabels, match=r"declares XML entities.*the file is refused.*: 1 \(a\.xml\)"
+    ):
         triscope.fit("ddn", tmp_path, DETECTOR, calibrate=0)
+    box = "<xmin>11</xmin><ymin>11</ymin><xmax>30</xmax><ymax>30</ymax>"
+    dent = f"<object><name>dent</name><bndbox>{box}</bndbox></object>"
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((60, 80), 9, np.uint8))
+    (tmp_path / "b.xml").write_text(f"<annotation>{dent}</annotation>")
+    check = triscope.fit("ddn", tmp_path, DETECTOR, calibrate=0)
+    left = [line.partition(" (")[0] for line in check.problems]
+    assert "XML files were left out" in left
+    assert "images without a label were left out: 1" in left

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from triscope.errors import BadSettings, EmptyData
+from triscope.errors import BadSettings, EmptyData, UsageError
+from triscope.kernel.data import BoxLabel, Sample
 from triscope.kernel.data.transforms import Transform, View
 from triscope.surface.synth.anomalies import CutPaste, PerlinTexture, Transplant, harmonic
+from triscope.surface.synth.sheet import drawn, learned_change
 
 
 def picture(seed: int = 0, channels: int = 3, dtype: str = "uint8") -> View:
@@ -105,7 +107,10 @@ def test_bad_settings_are_refused() -> None:
         Transplant([donor()], scale=(2, 1))
 
 
-@pytest.mark.parametrize("change", ["none", "gentle", "cutpaste", "scar", "perlin", "transplant"])
+SHEETS = ("none", "gentle", "boxed", "cutpaste", "scar", "perlin", "transplant")
+
+
+@pytest.mark.parametrize("change", SHEETS)
 def test_the_sheet(change: str, tmp_path: Path) -> None:
     from triscope.cli.data import command
 
@@ -115,11 +120,37 @@ def test_the_sheet(change: str, tmp_path: Path) -> None:
     (tmp_path / "parts/ground_truth/dent").mkdir(parents=True)
     mask = donor().mask
     assert mask is not None
-    drawn = tmp_path / "parts/ground_truth/dent/c_mask.png"
-    cv2.imwrite(str(drawn), mask.astype(np.uint8) * 255)
+    cv2.imwrite(str(tmp_path / "parts/ground_truth/dent/c_mask.png"), mask.astype(np.uint8) * 255)
     out = tmp_path / "sheet.png"
     args = ["preview", str(tmp_path / "parts"), "-o", str(out), "--change", change, "--size", "60"]
     found = CliRunner().invoke(command, args, standalone_mode=False)
     assert found.exception is None, found.output
     sheet = cv2.imread(str(out))
     assert sheet is not None and sheet.shape[0] >= 60
+
+
+def test_the_sheet_shows_what_models_of_the_labels_learn_with() -> None:
+    image, box = picture(3).image, (BoxLabel("dent", (70.0, 2.0, 80.0, 20.0)),)
+    boxed = Sample(image, "a", "dent", boxes=box)
+    masked = Sample(image, "b", "dent", donor().mask)
+    assert learned_change([boxed]) == "boxed"
+    assert learned_change([masked]) == learned_change([boxed, masked]) == "gentle"
+
+
+def test_names_on_the_sheet_are_never_cut_off() -> None:
+    grey = np.full((60, 100), 128, np.uint8)
+    for box in ((2, 2, 20, 20), (80, 2, 98, 20), (80, 40, 98, 58)):
+        sheet = drawn(View(grey, boxes=np.array([box], float), labels=("rolled",)), 100)
+        name = (sheet[..., 0] > 180) & (sheet[..., 2] < 120)  # letters and the box
+        alone = drawn(View(grey, boxes=np.array([box], float), labels=("",)), 100)
+        frame = (alone[..., 0] > 180) & (alone[..., 2] < 120)
+        assert (name & ~frame).sum() > 40, box
+
+
+def test_a_sheet_that_is_no_picture_is_told(tmp_path: Path) -> None:
+    from triscope.cli.data import command
+
+    cv2.imwrite(str(tmp_path / "a.png"), picture(3).image)
+    args = ["preview", str(tmp_path), "-o", str(tmp_path / "sheet")]
+    with pytest.raises(UsageError, match="sheet cannot be written as a picture: give a name that"):
+        CliRunner().invoke(command, args, standalone_mode=False, catch_exceptions=False)

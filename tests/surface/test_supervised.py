@@ -10,9 +10,10 @@ import onnxruntime
 import pytest
 import torch
 
-from triscope.errors import BadLabels, NotFitted
+import triscope
+from triscope.errors import BadLabels, BadSettings, NotFitted
 from triscope.kernel import catalogue
-from triscope.kernel.data import Dataset, Sample
+from triscope.kernel.data import BoxLabel, Dataset, Sample
 from triscope.kernel.export.graphs import graphs_of
 from triscope.kernel.export.onnx import write_onnx
 from triscope.kernel.train import Plan, train
@@ -135,6 +136,37 @@ def test_weights_travel_and_onnx_answers_as_torch(name: str, tmp_path: Path) -> 
     expected = expected if isinstance(expected, tuple) else (expected,)
     for ours, theirs in zip(expected, session.run(None, {"images": images.numpy()}), strict=True):
         assert np.allclose(ours.numpy(), theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["unet", "semi", "ddn"])
+def test_windows_are_learned_where_inspection_cuts_some(name: str) -> None:
+    """At the scale of the capture, at least half of them at a label."""
+    image = np.zeros((40, 200), np.uint8)
+    image[16:24, 150:158] = 255
+    mask = image > 0
+    boxes = (BoxLabel("spot", (150.0, 16.0, 158.0, 24.0)),)
+    data = Dataset((Sample(image, "spot", "spot", mask, boxes, split="train"),), classes=("spot",))
+    settings = {"size": 64, "augment": False, "batch": 1, "backbone": "resnet10t"}
+    own = OWN.get(name, {"training": "joint", "width": 8, "hidden": 8})
+    cls = catalogue.settings_class(name)
+    model = catalogue.load(name)(cls(weights="random:0", **settings, **own))
+    model.at_windows(64)
+    model.begin(data)
+    batches = model.batches(data, "train", 0)
+    found = [batches(epoch)[0] for epoch in range(12)]
+    areas = [round(float((batch["images"][0, 0] > 0.9).sum())) for batch in found]
+    assert sum(area >= 64 for area in areas) >= 4, areas
+    if name == "ddn":
+        places = torch.cat([batch["boxes"][0] for batch in found])
+        assert len(places) >= 4 and bool((places[:, 2:] - places[:, :2] == 8).all())
+    else:
+        assert [round(float(batch["masks"].sum())) for batch in found] == areas
+
+
+@pytest.mark.parametrize("name", ["classifier", "mixed"])
+def test_labels_of_whole_images_are_not_those_of_windows(name: str) -> None:
+    with pytest.raises(BadSettings, match=rf"tile=32: {name} learns what whole images are called"):
+        triscope.fit(name, parts(), {"weights": "random:0"}, calibrate=0, tile=32)
 
 
 def test_losses_are_those_of_the_formulas() -> None:

@@ -24,6 +24,7 @@ from triscope.kernel.protocols import (
     Begins,
     Describes,
     LearnsInPhases,
+    LooksAtWindows,
     MakesBatches,
     MakesCheck,
     Progress,
@@ -85,12 +86,13 @@ def run(fitting: Fitting) -> Check:
     if isinstance(fitting.model, MakesCheck):
         return _made(fitting)
     ways = way_of_learning(fitting.model)
+    if fitting.tile and isinstance(fitting.model, LooksAtWindows):
+        fitting.model.at_windows(fitting.tile)
     if isinstance(fitting.model, Begins):
         fitting.model.begin(_data_of(fitting, fitting.portions.train))
     reader = check_class(catalogue.entry(fitting.name).answers)(card_of(fitting), {}, fitting.seen)
     if isinstance(fitting.model, MakesBatches):
-        _descend_on_batches(fitting)
-        fitting.seen.add(fitting.portions.train, "train")
+        fitting.seen.add(_descend_on_batches(fitting), "train")
     else:
         _learn_from_images(fitting, reader, ways)
     _remember_held(fitting)
@@ -171,13 +173,16 @@ def _learn_from_images(fitting: Fitting, reader: Check, ways: Sequence[str]) -> 
         fitting.model.fit(x, [row.sample.label for row in rows.rows])
 
 
-def _descend_on_batches(fitting: Fitting) -> None:
+def _descend_on_batches(fitting: Fitting) -> Sequence[Sample]:
+    """The samples that taught: where the batches say so, without those that were left out."""
     model, portions = fitting.model, fitting.portions
     data = _data_of(fitting, portions.train)
     batches = model.batches(data, "train", fitting.seed)
     fitting.skipped += getattr(batches, "skipped", [])
     fitting.problems += getattr(batches, "problems", ())
     _descend(fitting, batches)
+    used = {sample.name for sample in getattr(batches, "samples", data)}
+    return [sample for sample in data if sample.name in used]
 
 
 def _descend(fitting: Fitting, batches: Any) -> None:

@@ -61,8 +61,11 @@ def portions_of(
             "thresholds."
         )
     usable, notes = _apart(usable)
-    train, held = hold_out(usable, share, seed, data.root)
+    judged = _judged(usable) if labelled else usable
+    train, held = hold_out(judged, share, seed, data.root)
     if labelled:
+        if len(judged) < len(usable):
+            train += tuple(sample for sample in usable if sample.label is None)
         train, held, more = _all_taught(train, held)
         notes += more
     return Portions(data, train, Dataset(held, data.root, data.layout, data.classes), notes=notes)
@@ -105,7 +108,16 @@ def _must_not_be_mixed(samples: Iterable[Sample], data: Dataset) -> None:
 
 
 def _of_own(data: Dataset, labelled: bool) -> Dataset:
-    return data if labelled else data.where(_may_be_good)
+    return replace(data, samples=_judged(data)) if labelled else data.where(_may_be_good)
+
+
+def _judged(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Those that somebody labelled; all where nobody labelled any.
+
+    Beside labelled ones, an image without a label is not known to be good: it tests nothing.
+    """
+    found = tuple(samples)
+    return tuple(sample for sample in found if sample.label is not None) or found
 
 
 def _apart(usable: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], tuple[str, ...]]:

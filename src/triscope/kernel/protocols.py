@@ -127,6 +127,15 @@ class MakesBatches(Protocol):
         """
 
 
+@runtime_checkable
+class LooksAtWindows(Protocol):
+    """Models with batches of their own that learn from windows where captures are cut into some."""
+
+    def at_windows(self, tile: int) -> None:
+        """Called once before the batches are made; raises BadSettings where windows of ``tile``
+        pixels teach nothing."""
+
+
 class Phase(Protocol):
     """One step of a training that has several: what learns in it, and for how long."""
 

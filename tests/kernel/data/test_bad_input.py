@@ -97,9 +97,16 @@ def test_entity_bombs_are_refused_before_they_grow(tmp_path):
     put(tmp_path / "a.xml", voc_xml("a", voc_object("x", (1, 1, 9, 9))))
     put(tmp_path / "b.jpg")
     put(tmp_path / "b.xml", bomb)
+    put(tmp_path / "c.jpg")
+    put(tmp_path / "c.xml", bomb)
     data = open_data(tmp_path)
-    assert [s.label for s in data] == ["x", None]
-    assert "XML files were left out (" in told(data)
+    assert [s.label for s in data] == ["x", None, None]
+    left_out, unlabelled = data.problems
+    assert left_out.startswith("XML files were left out (the file declares XML entities. ")
+    assert left_out.endswith("the file is refused.): 2 (b.xml, c.xml)")
+    assert (
+        unlabelled == "images have no XML that can be read and stay without label: 2 (b.jpg, c.jpg)"
+    )
 
 
 def test_deep_and_broken_xml():
@@ -138,6 +145,34 @@ def test_boxes_that_cannot_be_meant_are_clipped_or_left_out(tmp_path):
         "boxes given twice were counted once: 1 (a.jpg)",
     ):
         assert line in told(data)
+
+
+BOX = [900, 900, 5, 5]  # outside every image
+COCO = {
+    "images": [{"id": i, "file_name": f"{n}_test.png"} for i, n in enumerate(("a", "b"))],
+    "categories": [{"id": 1, "name": "dent"}],
+    "annotations": [{"image_id": 0, "category_id": 1, "bbox": BOX}],
+}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a_test.xml": voc_xml("a_test", voc_object("dent", BOX)), "b_test.xml": voc_xml("b_test")},
+        {"labels/a_test.txt": "7 .5 .5 .1 .1", "labels/b_test.txt": "", "classes.txt": "dent"},
+        {"all.json": json.dumps(COCO)},
+        {"x_not/a.txt": "900 900 905 905 1", "x_not/b.txt": "", "a_temp.png": None},
+    ],
+    ids=["voc", "yolo", "coco", "deeppcb"],
+)
+def test_an_image_whose_boxes_are_all_left_out_is_not_called_good(tmp_path, files):
+    for name in ("a_test.png", "b_test.png"):
+        put(tmp_path / name)
+    for name, text in files.items():
+        put(tmp_path / name, text)
+    data = open_data(tmp_path)
+    assert [(s.name, s.label) for s in data] == [("a_test.png", None), ("b_test.png", "good")]
+    assert "images of which no box can be used stay without label: 1 (a_test.png)" in told(data)
 
 
 def test_coco_with_missing_and_wrong_ids(tmp_path):
@@ -185,7 +220,7 @@ def test_coco_with_missing_and_wrong_ids(tmp_path):
         "categories have the id of another and were left out: 1",
         "categories without id or name were left out: 1",
         "annotations name a category that is not there: 1",
-        "annotations belong to no image: 2",
+        "annotations belong to no image: 2 (a.json image_id 99, a.json without image_id)",
         "annotations without four numbers as bbox were left out: 2",
         "polygons with fewer than 3 points, or that are no numbers, were left out: 1",
         "masks of another size than their image were left out: 1",

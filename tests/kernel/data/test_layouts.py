@@ -172,7 +172,9 @@ def test_voc_boxes_and_lists_of_splits(tmp_path):
     assert [s.label for s in data] == ["dent", "good", None]
     assert [s.split for s in data] == ["train", "test", None]
     assert "names in the lists of splits have no image: 1 (lost)" in told(data)
-    assert "images have no XML and stay without label: 1 (IMAGES/c.jpg)" in told(data)
+    assert "images have no XML that can be read and stay without label: 1 (IMAGES/c.jpg)" in told(
+        data
+    )
 
 
 def test_voc_that_counts_from_zero_is_taken_as_it_stands(tmp_path):

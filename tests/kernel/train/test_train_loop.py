@@ -308,6 +308,8 @@ def test_a_plan_takes_what_settings_share_and_refuses_nonsense() -> None:
     assert (plan.steps, plan.batch, plan.learning_rate, plan.devices) == (30, 2, 0.4, 2)
     with pytest.raises(BadSettings, match="steps=0: expected 1 or more"):
         Plan(steps=0)
+    with pytest.raises(BadSettings, match="warm_up=50: expected 0 to 20, the steps there are"):
+        Plan(steps=20, warm_up=50)
     with pytest.raises(BadSettings, match="ema=1: expected a number in"):
         Plan(steps=1, ema=1)
     drop = Plan(steps=100, learning_rate=1.0, schedule="drop")

@@ -131,6 +131,7 @@ def test_lines_by_hand_promise_nothing_and_last(check: Check, tmp_path: Path) ->
     zones = check.calibrate(fail_above=0.02, review_above=0.01)
     assert (zones.review_above, zones.fail_above, zones.pixel_above) == (0.01, 0.02, 0.01)
     assert zones.basis.startswith("Chosen by hand") and "nothing is promised" in zones.basis
+    assert "above 0.02 fails, above 0.01 goes to a person;" in zones.basis
     check.save(tmp_path / "other", why="by hand")
     assert triscope.open(tmp_path / "other").card.promise["kind"] == "by hand"
     with pytest.raises(UsageError, match=r"nothing beside them: got fail_above, false_reject"):

@@ -19,7 +19,7 @@ KEYS = {
     "seed": "of the change",
 }
 FILE = click.Path(path_type=Path)
-CHANGES = ("none", "gentle", "cutpaste", "scar", "perlin", "transplant")
+CHANGES = ("none", "gentle", "boxed", "cutpaste", "scar", "perlin", "transplant")
 
 
 @click.command("preview")
@@ -29,33 +29,53 @@ CHANGES = ("none", "gentle", "cutpaste", "scar", "perlin", "transplant")
 def command(source: str, layout: str | None, as_json: bool, **options: Any) -> int:
     """Draw a sheet of SOURCE: each image beside what a change makes of it.
 
-    none, gentle (what classifiers and segmenters learn with), or a made-up defect: cutpaste, scar,
-    perlin, transplant (of the drawn defects of SOURCE to its good images).
+    none, gentle (what classifiers and segmenters learn with), boxed (what detectors learn with),
+    or a made-up defect: cutpaste, scar, perlin, transplant (of the drawn defects of SOURCE to its
+    good images).
     """
-    import cv2
-    import numpy as np
-
-    from triscope.surface.synth.sheet import sheet
+    from triscope.surface.synth.sheet import learned_change, sheet
 
     samples = opened(source, layout).samples
-    picture, count = sheet(
-        samples, options["change"], options["count"], options["seed"], options["size"]
-    )
+    change = options["change"] or learned_change(samples)
+    picture, count = sheet(samples, change, options["count"], options["seed"], options["size"])
     out: Path = options["output"]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(out), np.ascontiguousarray(picture[..., ::-1]))
-    answer = {"sheet": out, "images": count, "change": options["change"], "seed": options["seed"]}
+    _write(out, picture)
+    answer = {"sheet": out, "images": count, "change": change, "seed": options["seed"]}
     if as_json:
         emit(answer, KEYS)
     else:
-        people().print(f"{out}: {count} images, change: {options['change']}", markup=False)
+        people().print(f"{out}: {count} images, change: {change}", markup=False)
     return DONE
+
+
+def _write(out: Path, picture: Any) -> None:
+    """Raises UsageError where the file cannot be a picture."""
+    import cv2
+    import numpy as np
+
+    from triscope.errors import UsageError
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        written = cv2.imwrite(str(out), np.ascontiguousarray(picture[..., ::-1]))
+    except (cv2.error, OSError):  # an ending that OpenCV does not know, no folder
+        written = False
+    if not written:
+        raise UsageError(
+            f"{out} cannot be written as a picture: give a name that ends in .png or .jpg, in a "
+            "folder where you may write."
+        )
 
 
 add(
     command,
     option("-o --output", "FILE", "The sheet.", type=FILE, default="preview.png"),
-    option("--change", "NAME", "What is drawn.", type=click.Choice(CHANGES), default="gentle"),
+    option(
+        "--change",
+        "NAME",
+        "What is drawn. [default: boxed where there are boxes and no masks, gentle otherwise]",
+        type=click.Choice(CHANGES),
+    ),
     option("--count", "N", "Images on the sheet.", default=12),
     option("--size", "N", "Pixels of a side of each picture.", default=200),
     option("--seed", "N", "Of the change.", default=0),

@@ -104,3 +104,11 @@ def _templates() -> Environment:
     return Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """The beginning that all names share, up to a ``/``: it is not repeated below each picture."""
+    # The first and the last in alphabetical order share no more than all of them do.
+    first, last = min(names, default=""), max(names, default="")
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    return first[: first.rfind("/", 0, same) + 1]

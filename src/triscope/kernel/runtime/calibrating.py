@@ -72,10 +72,8 @@ def by_hand(
     The pixel threshold is the review line, where regions come from a heat map of the same scale.
     """
     review = fail_above if review_above is None else review_above
-    basis = (
-        f"{why}: a score above {fail_above:g} fails, above {review:g} goes to a person; nothing "
-        "is promised."
-    )
+    between = f", above {review:g} goes to a person" if review != fail_above else ""
+    basis = f"{why}: a score above {fail_above:g} fails{between}; nothing is promised."
     pixels = review if check.regions_by_promise else None
     zones = Zones(
         review, fail_above, pixels, size.area_px, size.length_px, size.width_px, basis=basis

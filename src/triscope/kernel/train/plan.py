@@ -54,7 +54,7 @@ class Plan:
                 "constant, cosine or drop",
             ),
             drop_at=(0 < self.drop_at <= 1, "a share in (0, 1]"),
-            warm_up=(0 <= self.warm_up <= self.steps, "between 0 and steps"),
+            warm_up=(0 <= self.warm_up <= self.steps, f"0 to {self.steps}, the steps there are"),
             precision=(self.precision in ("32-true", "bf16-mixed"), "32-true or bf16-mixed"),
             accumulate=(self.accumulate >= 1, "1 or more"),
             clip=(self.clip >= 0, whole),

@@ -137,6 +137,10 @@ class Learner:
     def begin(self, data: Dataset) -> None:
         """The classes are known, and the network is there."""
 
+    def at_windows(self, tile: int) -> None:
+        """The model looks at windows."""
+        self.model.at_windows(tile)
+
     def batches(self, data: Dataset, split: Any, seed: int) -> Any:
         """Those of the model."""
         return self.model.batches(data, split, seed)

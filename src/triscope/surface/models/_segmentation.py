@@ -15,7 +15,7 @@ from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Split
 from triscope.surface.changes import GENTLE
 from triscope.surface.labelled import UNCHANGED, Batches, masked
-from triscope.surface.models._supervised import Supervised
+from triscope.surface.models._supervised import Supervised, why
 from triscope.surface.teachable import teachable
 
 Logits = Float[Tensor, "b c h w"]
@@ -65,7 +65,7 @@ class Settings:
 class Segmenter(Supervised):
     """Learns masks; one map of logits a class, each by itself."""
 
-    net_answers_score = False
+    border = "reflect"
 
     def begin(self, data: Dataset) -> None:
         """Build the network; BadLabels where no image has a mask."""
@@ -73,7 +73,7 @@ class Segmenter(Supervised):
             raise BadLabels(
                 f"{self.model_name} learns from masks, but none of the {len(data)} images of "
                 f"{data.root or 'the data'} has one. 'triscope data show' tells what was "
-                "recognised; 'classifier' learns from labels alone."
+                f"recognised; 'classifier' learns from labels alone.{why(data)}"
             )
         super().begin(data)
 
@@ -89,7 +89,7 @@ class Segmenter(Supervised):
             size,
             settings.batch,
             seed,
-            change,
+            self.seen(change),
             keep_aspect=False,
             problems=problems,
             balance=split == "train" and settings.balance,

@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from triscope.errors import BadLabels, NotFitted
+from triscope.errors import BadLabels, BadSettings, NotFitted
 from triscope.kernel.data import GOOD, Dataset, Split
+from triscope.kernel.data.transforms import Chain, Crop, Transform
+from triscope.kernel.data.transforms.warp import Border
 from triscope.surface.labelled import Batches
 from triscope.surface.models._distillation import Parts, seeded
 
@@ -21,6 +23,9 @@ class Supervised(ABC):
     classes: tuple[str, ...] = ()
     model_name: str
     learns_good = False  # whether "good" is a class of its own
+    names_images = False  # whether the label of a whole image is learned, which no window has
+    border: Border = "fill"  # of what stands where an image is smaller than a window
+    window = 0  # pixels of a side of what is looked at; 0: whole images
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -42,9 +47,25 @@ class Supervised(ABC):
             raise BadLabels(
                 f"{self.model_name} learns to tell classes, but {data.root or 'the data'} names "
                 f"{', '.join(names) or 'none'}. Label more, or fit a model of good parts, such as "
-                "'patchcore'. 'triscope data show' tells what was recognised."
+                f"'patchcore'. 'triscope data show' tells what was recognised.{why(data)}"
             )
         self._build(names)
+
+    def at_windows(self, tile: int) -> None:
+        """Learn from windows of so many pixels, as inspection cuts them."""
+        if self.names_images:
+            raise BadSettings(
+                f"tile={tile}: {self.model_name} learns what whole images are called, and their "
+                "windows may be called otherwise. Leave tile out, raise size, or fit a model of "
+                "boxes or masks, such as 'ddn' or 'unet'."
+            )
+        self.window = tile
+
+    def seen(self, change: Transform) -> Transform:
+        """The change; of windows where inspection cuts some, at least half of them at a label."""
+        if not self.window:
+            return change
+        return Chain(Crop((self.window, self.window), at_labels=0.5, border=self.border), change)
 
     @abstractmethod
     def batches(self, data: Dataset, split: Split, seed: int) -> Batches:
@@ -91,6 +112,11 @@ class Supervised(ABC):
         with seeded(self.settings.seed):
             net = self.build(len(classes))
         self.parts = Parts(frozen={}, learned={"net": net})
+
+
+def why(data: Dataset) -> str:
+    """What of the labels could not be used, as the end of a message; empty where all could."""
+    return f" Of the labels: {'; '.join(data.problems[:3])}." if data.problems else ""
 
 
 def named_by(data: Dataset) -> tuple[str, ...]:

@@ -249,7 +249,7 @@ class Detector(Supervised):
             (size, size),
             self.settings.batch,
             seed,
-            BOXED if train else UNCHANGED,
+            self.seen(BOXED if train else UNCHANGED),
             problems=problems,
         )
 

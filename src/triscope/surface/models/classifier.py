@@ -89,6 +89,7 @@ class Classifier(Supervised):
     """Learns from one label an image; a class called ``good`` is one of the classes."""
 
     learns_good = True
+    names_images = True
 
     def __init__(self, settings: Settings = Settings()) -> None:
         super().__init__(settings)

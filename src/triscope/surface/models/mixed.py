@@ -89,6 +89,8 @@ class _Graph(nn.Module):
 class Mixed(Supervised):
     """Image labels for all, masks for some."""
 
+    names_images = True
+
     def __init__(self, settings: Settings = Settings()) -> None:
         super().__init__(settings)
 

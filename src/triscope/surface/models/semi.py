@@ -55,6 +55,8 @@ class Settings(_segmentation.Settings):
 class Semi(Supervised):
     """Half of each batch is drawn or good, the other half is anything."""
 
+    border = "reflect"
+
     def __init__(self, settings: Settings = Settings()) -> None:
         super().__init__(settings)
 
@@ -77,7 +79,8 @@ class Semi(Supervised):
         change = GENTLE if split == "train" and settings.augment else UNCHANGED
         size = (settings.size, settings.size)
         samples = balanced(data.samples) if split == "train" else data.samples
-        return Batches(samples, masked(self.classes), size, settings.batch, seed, change, False)
+        seen = self.seen(change)
+        return Batches(samples, masked(self.classes), size, settings.batch, seed, seen, False)
 
     def network(self) -> nn.Module:
         """The student learns; the teacher follows."""

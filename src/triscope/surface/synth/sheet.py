@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,11 +12,19 @@ from numpy.typing import NDArray
 from triscope.errors import DataError, EmptyData
 from triscope.kernel.data import Sample
 from triscope.kernel.data.transforms import Chain, Transform, View, view_of
-from triscope.surface.changes import GENTLE
+from triscope.surface.changes import BOXED, GENTLE
 from triscope.surface.synth.anomalies import CutPaste, PerlinTexture, Transplant
 
 GAP = 6
-BOX, MASK = (255, 170, 0), (255, 40, 60)
+BOX, MASK, DARK = (255, 170, 0), (255, 40, 60), (24, 24, 24)
+FONT, LETTERS = cv2.FONT_HERSHEY_SIMPLEX, 0.35
+LEARNED = ("none", "boxed", "gentle")  # changes of labelled images; the others make up defects
+
+
+def learned_change(samples: Sequence[Sample]) -> str:
+    """What models of these labels learn with: ``boxed`` of boxes, otherwise ``gentle``."""
+    boxes = any(sample.boxes for sample in samples)
+    return "boxed" if boxes and not any(sample.mask is not None for sample in samples) else "gentle"
 
 
 def sheet(
@@ -26,7 +35,7 @@ def sheet(
     order = [samples[int(i)] for i in rng.permutation(len(samples))]
     apply = _change(change, order)
     # Made-up defects go on good images, where there are any.
-    pool = [s for s in order if s.good] if change not in ("none", "gentle") else order
+    pool = [s for s in order if s.good] if change not in LEARNED else order
     pairs: list[NDArray[np.uint8]] = []
     for sample in pool or order:
         if len(pairs) == count:
@@ -56,11 +65,19 @@ def drawn(view: View, side: int) -> NDArray[np.uint8]:
     for box, label in zip(view.boxes, view.labels, strict=True):
         x0, y0, x1, y1 = (round(float(value) * factor) for value in box)
         cv2.rectangle(small, (x0, y0), (x1 - 1, y1 - 1), BOX, 1)
-        where = (x0 + 2, max(10, y0 - 3))
-        cv2.putText(small, str(label), where, cv2.FONT_HERSHEY_SIMPLEX, 0.35, BOX, 1, cv2.LINE_AA)
-    square = np.full((side, side + GAP // 2, 3), 24, np.uint8)
+        _write(small, str(label), x0, y0)
+    square = np.full((side, side + GAP // 2, 3), DARK, np.uint8)
     square[: small.shape[0], : small.shape[1]] = small
     return square
+
+
+def _write(picture: NDArray[Any], text: str, x: int, y: int) -> None:
+    """A name above the corner (x, y) of its box, or below it at the upper border; never cut off."""
+    (w, h), _ = cv2.getTextSize(text, FONT, LETTERS, 1)
+    x = max(0, min(x, picture.shape[1] - w - 2))
+    y = y - 3 if y >= h + 5 else y + h + 3
+    cv2.rectangle(picture, (x, y - h - 2), (x + w + 1, y + 2), DARK, -1)
+    cv2.putText(picture, text, (x + 1, y), FONT, LETTERS, BOX, 1, cv2.LINE_AA)
 
 
 def _change(name: str, samples: Sequence[Sample]) -> Transform:
@@ -70,6 +87,7 @@ def _change(name: str, samples: Sequence[Sample]) -> Transform:
     ready: dict[str, Transform] = {
         "none": Chain(),
         "gentle": GENTLE,
+        "boxed": BOXED,
         "cutpaste": CutPaste(),
         "scar": CutPaste(scar=True),
         "perlin": PerlinTexture(),

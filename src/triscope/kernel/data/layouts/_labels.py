@@ -74,11 +74,18 @@ def _inside(
     return clipped
 
 
-def label_of(boxes: Sequence[BoxLabel]) -> str:
-    """The label of an image from its boxes: the most frequent class, or good without boxes."""
-    if not boxes:
+def label_of(boxes: Sequence[BoxLabel], given: int, place: str, problems: Problems) -> str | None:
+    """The label of an image from its boxes: the most frequent class, or good where none was given.
+
+    None where ``given`` boxes were, but none can be used: what nobody can place is still no sign
+    of a good part.
+    """
+    if boxes:
+        return Counter(box.label for box in boxes).most_common(1)[0][0]
+    if not given:
         return GOOD
-    return Counter(box.label for box in boxes).most_common(1)[0][0]
+    problems.add("images of which no box can be used stay without label", place)
+    return None
 
 
 def size_or_none(source: Source, place: str, problems: Problems) -> tuple[int, int] | None:

@@ -137,7 +137,8 @@ def _samples(
         yield _sample(images.tree, found, annotations, names, split, problems)
     for key, rows in per_image.items():
         for _ in rows:
-            problems.add("annotations belong to no image", f"{file} image_id {key}")
+            which = "without image_id" if key is None else f"image_id {key}"
+            problems.add("annotations belong to no image", f"{file} {which}")
 
 
 def _sample(
@@ -163,7 +164,8 @@ def _sample(
     boxes = checked_boxes(labels, hw, file, problems)
     masks = tuple(box.mask for box in boxes if box.mask is not None)
     whole = Union(masks, hw) if masks and hw else None
-    return Sample(source, file, label_of(boxes), whole, boxes, split or folder_split(file))
+    label = label_of(boxes, len(annotations), file, problems)
+    return Sample(source, file, label, whole, boxes, split or folder_split(file))
 
 
 def _box(

@@ -41,7 +41,7 @@ def read(tree: Tree) -> Dataset:
             continue
         number = stem.removesuffix(TEST)
         text = texts.near(file, number)
-        boxes = _boxes(tree, file, text, problems) if text else ()
+        boxes, given = _boxes(tree, file, text, problems) if text else ((), 0)
         if text is None:
             problems.add("images have no label file and stay without label", file)
         template = images.near(file, number + TEMPLATE)
@@ -49,7 +49,7 @@ def read(tree: Tree) -> Dataset:
             Sample(
                 tree.source(file),
                 file,
-                label_of(boxes) if text else None,
+                label_of(boxes, given, file, problems) if text else None,
                 boxes=boxes,
                 split=splits.get(number),
                 group=file.rsplit("/", 2)[-2] if file.count("/") else None,
@@ -65,22 +65,24 @@ def _splits(tree: Tree, problems: Problems) -> dict[str, Split]:
     return listed_splits(tree, problems, moved)
 
 
-def _boxes(tree: Tree, file: str, text: str, problems: Problems) -> tuple[BoxLabel, ...]:
+def _boxes(
+    tree: Tree, file: str, text: str, problems: Problems
+) -> tuple[tuple[BoxLabel, ...], int]:
+    """Those that can be used, and how many were given: one where the text cannot be read."""
     labels = []
     try:
-        lines = tree.text(text).replace(",", " ").splitlines()
+        lines = [line for line in tree.text(text).splitlines() if line.strip()]
     except BadLabels as error:
         problems.add(f"label files were left out ({error})", text)
-        return ()
+        return (), 1
     for line in lines:
         try:
-            x0, y0, x1, y1, kind = (float(word) for word in line.split())
+            x0, y0, x1, y1, kind = (float(word) for word in line.replace(",", " ").split())
             if not 1 <= kind <= len(CLASSES):
                 problems.add("boxes of a type that is not 1 to 6 were left out", text)
                 continue
             labels.append(BoxLabel(CLASSES[int(kind) - 1], (x0, y0, x1, y1)))
         except (ValueError, OverflowError):
-            if line.strip():
-                problems.add("lines that are not 'x1 y1 x2 y2 type' were left out", text)
+            problems.add("lines that are not 'x1 y1 x2 y2 type' were left out", text)
     hw = size_or_none(tree.source(file), file, problems)
-    return checked_boxes(labels, hw, text, problems)
+    return checked_boxes(labels, hw, text, problems), len(lines)

@@ -44,11 +44,12 @@ def read(tree: Tree) -> Dataset:
     for file in tree.images():
         split = splits.get(stem_of(file)) or folder_split(file)
         labels: tuple[BoxLabel, ...] = ()
+        label = None
         if file in found:
             labels = _boxes(tree, file, found[file], from_zero, problems)
+            label = label_of(labels, len(list(found[file].iter("object"))), file, problems)
         else:
-            problems.add("images have no XML and stay without label", file)
-        label = label_of(labels) if file in found else None
+            problems.add("images have no XML that can be read and stay without label", file)
         samples.append(Sample(tree.source(file), file, label, boxes=labels, split=split))
     _missing(splits, images, problems)
     classes = sorted({box.label for sample in samples for box in sample.boxes})
@@ -62,7 +63,7 @@ def _annotations(tree: Tree, images: ByStem, problems: Problems) -> dict[str, El
         if suffix_of(file) != ".xml":
             continue
         try:
-            root = parse(tree.bytes(file), str(tree.source(file)))
+            root = parse(tree.bytes(file), "the file")  # without its name all are one kind
         except BadLabels as error:
             problems.add(f"XML files were left out ({error})", file)
             continue

@@ -48,11 +48,12 @@ def read(tree: Tree) -> Dataset:
     for file in tree.images():
         text = next((t for t in _texts_for(file) if t in labels), None)
         labels.discard(text or "")
-        boxes = _boxes(tree, file, text, classes, problems) if text else ()
+        boxes, given = _boxes(tree, file, text, classes, problems) if text else ((), 0)
         masks = tuple(box.mask for box in boxes if isinstance(box.mask, Polygons))
         mask = Union(masks, masks[0].size) if masks else None
         split = listed.get(stem_of(file)) or folder_split(file)
-        samples.append(Sample(tree.source(file), file, label_of(boxes), mask, boxes, split))
+        label = label_of(boxes, given, file, problems)
+        samples.append(Sample(tree.source(file), file, label, mask, boxes, split))
     for text in sorted(labels):
         problems.add("label files belong to no image", text)
     found = {box.label for sample in samples for box in sample.boxes}
@@ -104,15 +105,16 @@ def _classes(tree: Tree) -> tuple[str, ...]:
 
 def _boxes(
     tree: Tree, file: str, text: str, classes: Sequence[str], problems: Problems
-) -> tuple[BoxLabel, ...]:
+) -> tuple[tuple[BoxLabel, ...], int]:
+    """Those that can be used, and how many were given: one where the text cannot be read."""
     try:
         lines = [line.split() for line in tree.text(text).splitlines() if line.strip()]
     except BadLabels as error:
         problems.add(f"label files were left out ({error})", text)
-        return ()
+        return (), 1
     hw = size_or_none(tree.source(file), file, problems) if lines else None
     if hw is None:
-        return ()
+        return (), len(lines)
     labels = []
     for words in lines:
         try:
@@ -121,7 +123,7 @@ def _boxes(
             problems.add("lines that are not 'class cx cy w h' or a polygon were left out", text)
         except IndexError:
             problems.add("boxes of a class that is not in the list of classes were left out", text)
-    return checked_boxes(labels, hw, text, problems)
+    return checked_boxes(labels, hw, text, problems), len(lines)
 
 
 def _label(words: Sequence[str], hw: tuple[int, int], classes: Sequence[str]) -> BoxLabel:

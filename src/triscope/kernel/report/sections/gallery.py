@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from triscope.kernel.report.page import Section, section
+from triscope.kernel.report.page import Section, common_folder, section
 from triscope.kernel.report.pictures import Polygon, scale_of
 from triscope.kernel.results import Inspection
 
@@ -28,7 +28,7 @@ def gallery(shown: Sequence[Shown], total: int, pixel_above: float | None) -> Se
     """The gallery of some of ``total`` captures; drawn in the page as it is scrolled."""
     ordered = sorted(shown, key=lambda item: _rank(item.inspection.score), reverse=True)
     scale = scale_of([item.levels for item in shown if item.levels], pixel_above)
-    folder = _common_folder([item.inspection.source for item in ordered])
+    folder = common_folder([item.inspection.source for item in ordered])
     data = {
         "items": [_item(item) for item in ordered],
         "folder": folder,
@@ -45,14 +45,6 @@ def gallery(shown: Sequence[Shown], total: int, pixel_above: float | None) -> Se
         truth=any(item.truth for item in shown),
         labelled=any(item.good is not None for item in shown),
     )
-
-
-def _common_folder(names: Sequence[str]) -> str:
-    """The beginning that all names share, up to a ``/``: it is not repeated below each picture."""
-    # The first and the last in alphabetical order share no more than all of them do.
-    first, last = min(names, default=""), max(names, default="")
-    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
-    return first[: first.rfind("/", 0, same) + 1]
 
 
 def _rank(score: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from triscope.kernel.report.page import Section, section
+from triscope.kernel.report.page import Section, common_folder, section
 
 Rectangle = tuple[float, float, float, float]  # x, y, width, height
 
@@ -29,11 +29,12 @@ class Miss:
 
 def misses(items: Sequence[Miss], missed: int, alarms: int, truths: int, rule: str) -> Section:
     """The pieces, with how many defects were missed and how many findings were false in all."""
+    folder = common_folder([item.capture for item in items])
     groups = [
         ("Not found", [item for item in items if item.kind == "missed"], missed),
         ("False alarms", [item for item in items if item.kind == "alarm"], alarms),
     ]
     return section(
         "misses", "Worst misses", groups=groups, missed=missed, alarms=alarms, truths=truths,
-        rule=rule,
+        rule=rule, folder=folder,
     )  # fmt: skip
