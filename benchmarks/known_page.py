@@ -31,6 +31,7 @@ ORDER = (
     "classes",
     "weak",
     "masks",
+    "windows",
     "detect_speed",
     "compression",
     "step_share",
