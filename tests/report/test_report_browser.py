@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import written
+from report_runs import CARD, inspection, sample, written
+
+from triscope.kernel.report import InspectionReport
+from triscope.kernel.results import Finding
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 BROWSER = next(
@@ -117,6 +122,22 @@ def test_a_picture_opens_with_its_findings(page: Any) -> None:
     assert "(2 of 8)" in dialog.inner_text()
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
+
+
+@pytest.mark.parametrize(("kinds", "named"), [(("dent", "dent"), 0), (("dent", "rust"), 2)])
+def test_findings_are_named_where_there_are_several_kinds(
+    browser: Any, tmp_path: Path, kinds: tuple[str, str], named: int
+) -> None:
+    report = InspectionReport(CARD)
+    boxes = ((2, 2, 20, 20), (30, 20, 50, 40))
+    found = tuple(Finding(kind, 4.0, box) for kind, box in zip(kinds, boxes, strict=True))
+    report.add(replace(inspection(4.0, "a.png"), findings=found), sample("a.png", "dent"))
+    opened = browser.new_page()
+    opened.goto(report.write(tmp_path / "page.html").as_uri())
+    opened.locator(".shot").first.click()
+    opened.locator("dialog .layer-found path.found").first.wait_for()
+    assert opened.locator("dialog .layer-found text").count() == named
+    opened.close()
 
 
 def test_layers_can_be_switched(page: Any) -> None:

@@ -46,7 +46,7 @@ page.section("gallery", (root, data, bus) => {
     return path([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]);
   };
   // Names are drawn where there are several kinds of findings to tell apart.
-  const named_classes = data.items.some((item) => item.findings.some((f) => f.label !== "anomaly"));
+  const named_classes = new Set(data.items.flatMap((item) => item.findings.map((f) => f.label))).size > 1;
   const stack = (item, named = false) => {
     const [h, w] = item.size;
     const made = page.element("div", { className: "stack" });
