@@ -16,6 +16,7 @@ from torch import nn
 import triscope
 from triscope.errors import CheckDamaged, TriscopeError
 from triscope.kernel.runtime.engine import OnnxEngine
+from triscope.shape import recurrent
 from triscope.shape.models._features import UNetDS2GN, UniNetDS2
 from triscope.shape.models._graph import write_features
 from triscope.shape.models.rmvsnet import RMVSNet, Rmvsnet, Settings
@@ -74,6 +75,22 @@ def test_exported_features_of_an_odd_size_are_those_of_the_library(tmp_path: Pat
     one, two = model.prepare(image)[0], exported.prepare(image)[0]
     assert one.shape == two.shape == (32, 12, 18)
     assert np.abs(one - two).max() < 1e-4 * np.abs(one).max()
+
+
+def test_a_large_photo_gives_its_memory_back_and_the_answers_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    write_features(UNetDS2GN().eval(), tmp_path / "features.onnx")
+    engine = OnnxEngine(tmp_path / "features.onnx", 1)
+    exported = Exported(Settings(weights="x"), engine, {})
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    before, session = exported.prepare(image)[0], engine._session
+    monkeypatch.setattr(recurrent, "LARGE", 100)
+    assert np.array_equal(exported.prepare(image)[0], before) and engine._session is not session
+    session = engine._session
+    (tmp_path / "features.onnx").write_bytes(b"another graph")
+    assert np.array_equal(exported.prepare(image)[0], before) and engine._session is session
 
 
 def test_tensors_are_read_without_their_package(tmp_path: Path) -> None:

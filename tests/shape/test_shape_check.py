@@ -14,7 +14,7 @@ from outside import real_data
 from triscope.errors import DataError, EmptyData
 from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.seen import Seen
-from triscope.shape import comparison, golden, stages
+from triscope.shape import comparison, golden, habits, stages
 from triscope.shape.comparison import Settings
 from triscope.shape.formats import open_scene
 from triscope.shape.stereo import stereo
@@ -56,10 +56,11 @@ def test_stages_resume_and_refuse_other_data(tmp_path: Path) -> None:
 
 
 def test_good_scans_teach_their_habit(tmp_path: Path) -> None:
-    reference = golden.learned(
+    reference = habits.learned(
         block(),
         [comparison.compare(shifted(0.1 + 0.01 * i), block_distance(),
                             Settings(how="placed")).cells for i in range(3)],
+        1.0,
     )  # fmt: skip
     assert reference.mean.mean() == pytest.approx(0.11, abs=0.01)
     cells = comparison.compare(shifted(0.4), block_distance(), Settings(how="placed")).cells
@@ -67,8 +68,14 @@ def test_good_scans_teach_their_habit(tmp_path: Path) -> None:
     assert np.median(deviation) == pytest.approx(0.29, abs=0.02)
     assert (deviation > usual).mean() > 0.9
     reference.save(tmp_path)
-    same = golden.load_reference(tmp_path)
+    same = habits.load_reference(tmp_path)
     assert np.array_equal(same.mean, reference.mean)
+
+
+def nothing() -> habits.Reference:
+    empty = np.zeros((0, 3), np.int64)
+    none = np.zeros(0, np.int64)
+    return habits.Reference(block(), empty, np.zeros(0), np.zeros(0), none, empty, np.zeros(0))
 
 
 def shifted(by: float) -> Cloud:
@@ -119,7 +126,7 @@ def test_a_check_answers_its_golden_views_when_it_is_opened(tmp_path: Path) -> N
     model = stereo("zncc_sweep", {"window": 5})
     card = Card(model="zncc_sweep", answers="Depth", settings={"window": 5}, size=(0, 0))
     check = ShapeCheck(card, {}, Seen())
-    check.reference = golden.Reference(block(), *(np.zeros((0, 3), np.int64), *[np.zeros(0)] * 3))
+    check.reference = nothing()
     check.origin = Fitted(model, check.reference)
     check.save(tmp_path / "check")
     opened = triscope.open(tmp_path / "check")

@@ -9,8 +9,9 @@ from shape_toys import block, block_distance, dented_cloud
 from triscope.errors import BadSettings, DataError
 from triscope.shape import comparison
 from triscope.shape.alignment import align, rigid
-from triscope.shape.comparison import Settings, connected, in_mm
+from triscope.shape.comparison import Settings, in_mm
 from triscope.shape.distance import Distance, closest
+from triscope.shape.grid import connected
 from triscope.shape.isosurface import isosurface
 from triscope.shape.surface import Cloud, Mesh
 from triscope.shape.synth import Part

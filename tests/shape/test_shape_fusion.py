@@ -37,6 +37,12 @@ def test_a_wrong_depth_is_outvoted_and_its_reason_is_named() -> None:
     others = {j: s for j, s in enumerate(seen) if j and s is not None}
     found = fusion.agreement(seen[0], others, fusion.Settings())
     assert (found.views[42:58, 52:78] <= 1).all()
+    asked = np.zeros(wrong.shape, bool)
+    asked[20:50, 10:90] = True
+    some = fusion.agreement(seen[0], others, fusion.Settings(), asked)
+    assert np.array_equal(some.views, found.views * asked)
+    assert np.array_equal(some.depth[asked], found.depth[asked])
+    assert all(np.array_equal(some.places[j][asked], found.places[j][asked]) for j in others)
     depths = np.linspace(250, 350, 20)
     why = reasons(scene.views[0].read(), seen[0].depth, depths, probability=0.3,
                   agreed=found.views >= 3)  # fmt: skip

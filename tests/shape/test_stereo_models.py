@@ -23,8 +23,8 @@ from triscope.shape.models.aa_rmvsnet import AARMVSNet
 from triscope.shape.models.mvsnet import MVSNet, expected
 from triscope.shape.models.patchmatchnet import PatchmatchNet
 from triscope.shape.models.rmvsnet import RMVSNet
-from triscope.shape.models.zncc_sweep import best_share
-from triscope.shape.stereo import at_scale, stereo
+from triscope.shape.models.zncc_sweep import _inside, best_share
+from triscope.shape.stereo import at_scale, standardised, stereo
 from triscope.shape.warp import planes, warp_of
 
 DEPTH = 5.0
@@ -69,11 +69,31 @@ def test_zncc_says_where_it_saw_nothing() -> None:
     assert depth.values[20:-20, 55:-8].all()
 
 
+@pytest.mark.parametrize("bgr", [True, False])
+def test_images_are_standardised_to_the_bits_of_the_published_arithmetic(bgr: bool) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (67, 93, 3), np.uint8)
+    x = image[..., ::-1].astype(np.float32) if bgr else image.astype(np.float32)
+    expected = ((x - x.mean((0, 1))) / (x.std((0, 1)) + 1e-8)).transpose(2, 0, 1)
+    assert np.array_equal(standardised(image, bgr=bgr), expected)
+
+
 def test_the_best_share_is_a_mean_of_the_best() -> None:
     scores = np.random.default_rng(1).standard_normal((5, 3, 4)).astype(np.float32)
     by_hand = np.sort(scores, 0)[::-1][:2].mean(0)
-    assert np.allclose(best_share(scores, 0.4), by_hand)
-    assert np.allclose(best_share(scores, 1.0), scores.mean(0))
+    assert np.allclose(best_share(list(scores), 0.4), by_hand)
+    assert np.allclose(best_share(list(scores), 1.0), scores.mean(0))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_lands_in_a_source_is_found_row_by_row(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    H = np.eye(3) + rng.normal(0, 1, (3, 3)) * [[0.3, 0.3, 9], [0.3, 0.3, 9], [0.03, 0.03, 0.3]]
+    y, x = np.mgrid[:23, :31]
+    a, b, z = (H @ np.stack([x, y, 1 + 0 * x]).reshape(3, -1)).reshape(3, *x.shape)
+    slow = (z > 0) & (a >= 0) & (b >= 0) & (a <= 40 * z) & (b <= 17 * z)
+    assert slow.any() and np.array_equal(_inside(H, (18, 41), (23, 31)), slow)
+    assert _inside(np.eye(3), (23, 31), (23, 31)).all()
+    assert not _inside(np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, -1]]), (23, 31), (23, 31)).any()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ of the stereo model. A capture is a folder of calibrated photos.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,18 +25,18 @@ from triscope.kernel.runtime.engine import Engine
 from triscope.kernel.runtime.golden import write_golden
 from triscope.kernel.runtime.reading import Prepared, Reading
 from triscope.kernel.runtime.seen import Seen
-from triscope.shape import comparison, golden, proof
+from triscope.shape import comparison, golden, habits, proof
 from triscope.shape.comparison import Comparison
 from triscope.shape.distance import Distance
 from triscope.shape.formats import open_scene
-from triscope.shape.golden import Reference
+from triscope.shape.grid import AT, neighbours
+from triscope.shape.habits import Reference
 from triscope.shape.proof import StereoEngine
 from triscope.shape.reporting import write_deviation
 from triscope.shape.stereo import Stereo, settings_of, stereo
 
 WEIGHTS = "weights.safetensors"
 GRAPH = "features"  # in the card of a learned model that was exported
-AROUND = [p for p in itertools.product((-1, 0, 1), repeat=3) if any(p)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +46,13 @@ class Scan:
     whole: Comparison
     deviation: NDArray[np.float64]  # (n,) without the habit of good scans
     usual: NDArray[np.float64]  # (n,) how much of it good scans show too
+    filled: NDArray[np.float64]  # (n,) mm of surface where good scans have none
 
     @property
     def score(self) -> float:
         """Millimetres beyond what good scans vary, of the worst place large enough."""
         beyond = np.sign(self.deviation) * np.maximum(np.abs(self.deviation) - self.usual, 0)
-        return worst_pair(self.whole.cells.place, beyond)
+        return max(worst_pair(self.whole.cells.place, one) for one in (beyond, self.filled))
 
 
 class ShapeCheck(Check):
@@ -108,17 +108,22 @@ class ShapeCheck(Check):
 
     def judged(self, whole: Comparison) -> Scan:
         """What of a comparison goes beyond good scans."""
-        return Scan(whole, *self._known().beyond(whole.cells))
+        known = self._known()
+        filled = known.filled(whole.cells, self.settings.cell)
+        return Scan(whole, *known.beyond(whole.cells), filled)
 
     def findings(self, found: Scan) -> Any:
         """Places that go beyond the review line."""
         zones = self.card.zones
         line = zones.review_above if zones is not None else 0.0
         chosen = comparison.Settings(cell=self.settings.cell, area=self.settings.area)
+        cells = found.whole.cells
         limit = np.maximum(found.usual + max(line, 0.0), 1e-9)
-        rows = np.abs(found.deviation) > limit
-        tolerance = np.where(rows, limit, np.inf)
-        return comparison.findings_of(found.whole.cells, found.deviation, chosen, tolerance)
+        off = comparison.findings_of(cells, found.deviation, chosen, limit)
+        filled = comparison.findings_of(
+            cells, found.filled, chosen, max(line, 1e-9), (("filled", 1.0),)
+        )
+        return tuple(sorted((*off, *filled), key=lambda finding: -finding.score))
 
     def report(self, source: Any, folder: str | Path) -> Path:
         """Inspect one scan and write its deviation report; the page."""
@@ -150,7 +155,7 @@ class ShapeCheck(Check):
         if self.reference is None:
             if self.folder is None:
                 raise DataError(f"{self.label} has no reference yet: fit it on good scans.")
-            self.reference = golden.load_reference(self.folder)
+            self.reference = habits.load_reference(self.folder)
         return self.reference
 
     def _surface(self) -> Distance:
@@ -226,7 +231,7 @@ class MakesShapeChecks:
             raise TriscopeError(f"no good scan could be used; the first: {skipped[0].error}")
         card = card.with_(settings=plain_settings(self.settings))
         check = ShapeCheck(card, {}, seen)
-        check.reference, check.model = golden.learned(mesh, cells), model
+        check.reference, check.model = habits.learned(mesh, cells, self.settings.cell), model
         check.origin = Fitted(model, check.reference)
         check.skipped = skipped
         return check
@@ -241,14 +246,10 @@ def worst_pair(place: NDArray[np.int64], beyond: NDArray[np.float64]) -> float:
     """The largest value that two neighbouring cells both reach: one cell alone may be noise."""
     best = 0.0
     for sign in (1.0, -1.0):
-        over = np.flatnonzero(sign * beyond > best)
-        values = sign * beyond[over]
-        order = np.argsort(-values)
-        index = {tuple(p): float(v) for p, v in zip(place[over].tolist(), values, strict=True)}
-        for i in order:
-            if values[i] <= best:
-                break
-            x, y, z = place[over[i]].tolist()
-            near = [index.get((x + a, y + b, z + c), 0.0) for a, b, c in AROUND]
-            best = max(best, min(float(values[i]), max(near)))
+        rows = np.flatnonzero(sign * beyond > best)
+        values = sign * beyond[rows]
+        index = neighbours(place[rows], place[rows])
+        index[:, AT] = -1
+        second = np.where(index >= 0, values[index], 0).max(1, initial=0)
+        best = max(best, float(np.minimum(values, second).max(initial=0)))
     return best

@@ -1,12 +1,13 @@
 """A scan against its reference: how far each place is off, and what that amounts to.
 
-Single points are noisy; a verdict is made on cells, small cubes of the reference's frame, by the
-median of their points. Points far from the reference belong to something else (the table, a wrong
+Single points are noisy; a verdict is made on cells, small patches of the reference, by the median
+of their points. Points far from the reference belong to something else (the table, a wrong
 match): they are counted, not judged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,10 @@ from triscope.kernel.config import require
 from triscope.kernel.results import Finding
 from triscope.shape.alignment import Alignment, How, align
 from triscope.shape.distance import Distance
+from triscope.shape.grid import connected, places_of
 from triscope.shape.surface import Cloud
 
 Floats = NDArray[np.float64]
-NEIGHBOURS = np.array(
-    [[x, y, z] for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) > (0, 0, 0)]
-)
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def compare(
         )
     parts = {**moved.parts(), "values": near.distance.astype(np.float32)}
     cloud = Cloud(moved.points, **parts).take(part)  # type: ignore[arg-type]
-    cells = cells_of(cloud, settings.cell, settings.points)
+    cells = cells_of(cloud, near.place[part], settings.cell, settings.points)
     return Comparison(
         cloud,
         cells,
@@ -192,10 +191,16 @@ def loose_of(alignment: Alignment) -> tuple[str, ...]:
     )
 
 
-def cells_of(cloud: Cloud, side: float, least: int) -> Cells:
-    """The cells with at least so many points, and the median deviation in each."""
+def cells_of(cloud: Cloud, on: Floats, side: float, least: int) -> Cells:
+    """The cells that the surface fills, and the median deviation in each.
+
+    A point counts where the reference is nearest to it (``on``, one place a point): so a cell is a
+    patch of the reference, and a face that has moved stays in its cells. A cell has at least
+    ``least`` points and a quarter of the usual number: where the surface hardly enters, the few
+    points of a rim would speak for it.
+    """
     assert cloud.values is not None
-    place = np.floor(cloud.points / side).astype(np.int64)
+    place = places_of(on, side)
     unique, index, counts = np.unique(place, axis=0, return_inverse=True, return_counts=True)
     order = np.lexsort((cloud.values, index.reshape(-1)))
     start = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -203,6 +208,7 @@ def cells_of(cloud: Cloud, side: float, least: int) -> Cells:
     upper = cloud.values[order[start + counts // 2]]
     sums = np.stack([np.bincount(index.reshape(-1), cloud.points[:, i]) for i in range(3)], 1)
     keep = counts >= least
+    keep &= counts >= (np.median(counts[keep]) / 4 if keep.any() else 0)
     return Cells(
         unique[keep],
         ((middle + upper) / 2).astype(np.float64)[keep],
@@ -215,7 +221,7 @@ def coverage(reference: Distance, cells: Cells, side: float) -> float:
     """The share of the surface of the reference that lies in, or next to, a cell of the scan."""
     drawn = reference.mesh.sampled(4000).points
     keys = {tuple(row) for row in cells.place.tolist()}
-    place = np.floor(drawn / side).astype(np.int64)
+    place = places_of(drawn, side)
     around = [(0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
     hits = [any((x + a, y + b, z + c) in keys for a, b, c in around) for x, y, z in place.tolist()]
     return float(np.mean(hits))
@@ -226,6 +232,7 @@ def findings_of(
     deviation: Floats,
     settings: Settings,
     tolerance: Floats | float | None = None,
+    signs: Sequence[tuple[str, float]] = (("raised", 1.0), ("lowered", -1.0)),
 ) -> tuple[Finding, ...]:
     """Neighbouring cells that are off to the same side, as findings; the worst first.
 
@@ -233,7 +240,7 @@ def findings_of(
     """
     limit = settings.tolerance if tolerance is None else tolerance
     found = []
-    for label, sign in (("raised", 1.0), ("lowered", -1.0)):
+    for label, sign in signs:
         off = np.flatnonzero(sign * deviation > limit)
         groups = connected(cells.place[off])
         for group in range(int(groups.max()) + 1 if len(groups) else 0):
@@ -248,7 +255,7 @@ def _finding(
 ) -> Finding:
     """Where, how large, how far off."""
     worst = rows[np.abs(deviation[rows]).argmax()]
-    low, high = cells.place[rows].min(0) * side, (cells.place[rows].max(0) + 1) * side
+    low, high = (cells.place[rows].min(0) - 0.5) * side, (cells.place[rows].max(0) + 0.5) * side
     x, y, z = cells.centre[worst]
     return Finding(
         label,
@@ -265,29 +272,6 @@ def _finding(
             "size_z_mm": round(float(high[2] - low[2]), 3),
         },
     )
-
-
-def connected(place: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The group (n,) of each cell (n, 3): cells that touch, also at a corner, are of one group."""
-    if not len(place):
-        return np.zeros(0, np.int64)
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    low = place.min(0) - 1
-    size = place.max(0) - low + 2
-    keys = np.ravel_multi_index(tuple((place - low).T), tuple(size))
-    order = np.argsort(keys)
-    rows, columns = [], []
-    for step in NEIGHBOURS:
-        other = np.ravel_multi_index(tuple((place - low + step).T), tuple(size))
-        spot = np.searchsorted(keys[order], other).clip(0, len(keys) - 1)
-        hit = keys[order][spot] == other
-        rows.append(np.flatnonzero(hit))
-        columns.append(order[spot[hit]])
-    r, c = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_matrix((np.ones(len(r)), (r, c)), shape=(len(place), len(place)))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def colours_of(values: NDArray[np.float32], tolerance: float) -> NDArray[np.uint8]:

@@ -69,21 +69,27 @@ class Agreement:
 
 
 def agreement(
-    reference: Seen, sources: Mapping[int, Seen], settings: Settings = Settings()
+    reference: Seen,
+    sources: Mapping[int, Seen],
+    settings: Settings = Settings(),
+    asked: Bools | None = None,
 ) -> Agreement:
-    """Compare the depth of a view with that of its sources."""
+    """Compare the depth of a view with that of its sources, where it is ``asked`` (h, w)."""
     depth = reference.depth.values.astype(np.float64)
-    known = depth > 0
-    total, count = depth.copy(), known.astype(np.int32)
+    known = depth > 0 if asked is None else asked & (depth > 0)
+    rows = np.flatnonzero(known)
+    own = depth.reshape(-1)[rows]
+    total, count = own.copy(), np.ones(len(rows), np.int32)
     places = {}
-    world = _points(reference)  # (h, w, 3)
     for number, source in sources.items():
-        agrees, place, seen = _back_and_forth(reference, source, world, known, settings)
+        agrees, place, seen = _back_and_forth(reference, source, rows, own, settings)
         total[agrees] += seen[agrees]
         count += agrees
-        places[number] = np.where(agrees, place, -1)
-    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
-    return Agreement(count, mean.astype(np.float32), places)
+        places[number] = np.full(depth.shape, -1)
+        places[number].reshape(-1)[rows[agrees]] = place[agrees]
+    views, mean = np.zeros(depth.shape, np.int32), depth.astype(np.float32)
+    views.reshape(-1)[rows], mean.reshape(-1)[rows] = count, total / count
+    return Agreement(views, mean, places)
 
 
 def fuse(
@@ -108,13 +114,13 @@ def fuse(
         view = views[i]
         assert view is not None and used[i] is not None
         others = {j: v for j in sources.get(i, ()) if (v := views[j]) is not None}
-        found = agreement(view, others, settings)
         sure = view.depth.known & (view.depth.confidence >= settings.probability)
         sure &= away_from_jumps(view.depth.values, settings)
-        keep = sure & (found.views >= settings.views)
-        lost += [view.depth.values.size, (~sure).sum(), (sure & ~keep).sum()]
+        asked = sure & ~used[i].reshape(sure.shape) if settings.once else sure  # type: ignore[union-attr]
+        found = agreement(view, others, settings, asked)
+        keep = asked & (found.views >= settings.views)
+        lost += [sure.size, (~sure).sum(), (asked & ~keep).sum()]
         if settings.once:
-            keep &= ~used[i].reshape(keep.shape)  # type: ignore[union-attr]
             for j, place in found.places.items():
                 taken = place[keep]
                 used[j][taken[taken >= 0]] = True  # type: ignore[index]
@@ -151,17 +157,19 @@ def joined(parts: Sequence[Cloud]) -> Cloud:
     return Cloud(np.concatenate(points), **together)
 
 
-def _points(view: Seen) -> Floats:
-    """World points (h, w, 3); where depth is unknown, the camera's centre."""
-    return _unprojected(view, view.depth.values.astype(np.float64))
+def _lifted(view: Seen, rows: NDArray[np.int64], depth: Floats) -> Floats:
+    """World points (n, 3) of flat pixels at these depths."""
+    at = np.stack(np.divmod(rows, view.depth.values.shape[1])[::-1], -1)
+    return _along(view, at.astype(np.float64), depth)
 
 
-def _unprojected(view: Seen, depth: Floats) -> Floats:
+def _along(view: Seen, pixels: Floats, depth: Floats) -> Floats:
+    """World points (..., 3) on the rays of pixels (..., 2)."""
     K = view.depth.K
-    grid = pixel_grid((depth.shape[0], depth.shape[1]))
-    rays = np.concatenate([(grid - K[:2, 2]) / [K[0, 0], K[1, 1]], np.ones((*depth.shape, 1))], 2)
+    flat = (pixels - K[:2, 2]) / [K[0, 0], K[1, 1]]
+    rays = np.concatenate([flat, np.ones((*flat.shape[:-1], 1))], -1) * depth[..., None]
     world_T_cam = invert(view.cam_T_world)
-    return np.asarray((rays * depth[..., None]) @ world_T_cam[:3, :3].T + world_T_cam[:3, 3])
+    return np.asarray(rays @ world_T_cam[:3, :3].T + world_T_cam[:3, 3])
 
 
 def projected(view: Seen, points: Floats) -> tuple[Floats, Floats]:
@@ -176,25 +184,20 @@ def projected(view: Seen, points: Floats) -> tuple[Floats, Floats]:
 
 
 def _back_and_forth(
-    reference: Seen, source: Seen, world: Floats, known: Bools, settings: Settings
+    reference: Seen, source: Seen, rows: NDArray[np.int64], depth: Floats, settings: Settings
 ) -> tuple[Bools, NDArray[np.int64], Floats]:
-    """Where a source agrees, the flat pixel there, and the depth it gives the reference."""
+    """For flat pixels of a view: does a source agree, its flat pixel, the depth it gives."""
     h, w = source.depth.values.shape
-    pixels, _ = projected(source, world)
-    column = np.rint(pixels[..., 0]).astype(np.int64)
-    row = np.rint(pixels[..., 1]).astype(np.int64)
-    inside = known & (column >= 0) & (column < w) & (row >= 0) & (row < h)
+    pixels, _ = projected(source, _lifted(reference, rows, depth))
+    column, row = np.rint(pixels).astype(np.int64).T
+    inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
     place = np.where(inside, row * w + column, 0)
     there = _smooth(source.depth.values, pixels, place, settings)
     inside &= there > 0
     # The ray of the pixel that was asked, at the depth that stands there.
-    K = source.depth.K
-    flat = (pixels - K[:2, 2]) / [K[0, 0], K[1, 1]]
-    rays = np.concatenate([flat, np.ones((*flat.shape[:2], 1))], 2) * there[..., None]
-    world_T_cam = invert(source.cam_T_world)
-    back, seen = projected(reference, rays @ world_T_cam[:3, :3].T + world_T_cam[:3, 3])
-    gap = np.linalg.norm(back - pixel_grid((known.shape[0], known.shape[1])), axis=2)
-    depth = np.where(known, reference.depth.values, 1).astype(np.float64)
+    back, seen = projected(reference, _along(source, pixels, there))
+    asked = np.stack(np.divmod(rows, reference.depth.values.shape[1])[::-1], -1)
+    gap = np.linalg.norm(back - asked, axis=1)
     agrees = inside & (gap < settings.pixels) & (np.abs(seen - depth) / depth < settings.relative)
     return agrees, place, seen
 
@@ -217,7 +220,8 @@ def _smooth(
 
 
 def _cloud(view: Seen, found: Agreement, keep: Bools) -> Cloud:
-    points = _unprojected(view, found.depth.astype(np.float64))
+    h, w = found.depth.shape
+    points = _along(view, pixel_grid((h, w)), found.depth.astype(np.float64))
     normals = normals_of(points, view.cam_T_world)
     return Cloud(
         points[keep],

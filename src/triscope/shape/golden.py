@@ -1,7 +1,6 @@
-"""What good parts look like, cell by cell: the tolerance of repeated good scans.
+"""Scans of a check of shape: where they lie, how they become clouds, what they are compared with.
 
-A stereo model errs in the same way each time it sees the same edge or hole. The mean deviation of
-good scans in a cell is that habit, their spread is the noise; a part is judged by what goes beyond.
+What good scans teach is in ``shape.habits``.
 """
 
 from __future__ import annotations
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from triscope.errors import CheckDamaged, DataError, EmptyData
+from triscope.errors import DataError, EmptyData
 from triscope.kernel.config import require
 from triscope.kernel.data import Dataset, Sample
 from triscope.shape import comparison
 from triscope.shape.alignment import How
-from triscope.shape.comparison import Cells, Comparison
+from triscope.shape.comparison import Comparison
 from triscope.shape.distance import Distance
 from triscope.shape.formats.meshes import read_mesh
 from triscope.shape.formats.opening import is_scene, open_scene
@@ -32,11 +30,7 @@ from triscope.shape.surface import Cloud, Mesh
 from triscope.shape.tsdf import tsdf_mesh
 from triscope.shape.views import choose_views
 
-Floats = NDArray[np.float64]
 NAMES = ("part.stl", "part.ply", "part.obj", "reference.stl", "reference.ply", "reference.obj")
-FILE = "reference.npz"
-SPREADS = 3.0  # standard deviations of good scans that are no deviation
-UNSEEN = 0.06  # mm added where fewer than two good scans saw a cell
 
 
 @dataclass(frozen=True)
@@ -64,50 +58,6 @@ class Golden:
             area=(self.area >= 0, "0 or more"),
             voxel=(self.voxel > 0, "millimetres above 0"),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The reference surface, and per cell what good scans deviate from it: mean, spread, count."""
-
-    mesh: Mesh
-    place: NDArray[np.int64]  # (n, 3)
-    mean: Floats
-    spread: Floats
-    count: NDArray[np.int64]
-
-    def beyond(self, cells: Cells) -> tuple[Floats, Floats]:
-        """Per cell of a scan: deviation without the habit, and how much of it is usual."""
-        known = {tuple(p): i for i, p in enumerate(self.place.tolist())}
-        index = np.array([known.get(tuple(p), -1) for p in cells.place.tolist()], np.int64)
-        have = index >= 0
-        usual = float(np.median(self.spread[self.count > 1])) if (self.count > 1).any() else 0.05
-        mean, spread = np.zeros(len(cells)), np.full(len(cells), usual)
-        count = np.zeros(len(cells), np.int64)
-        if have.any():
-            mean[have], count[have] = self.mean[index[have]], self.count[index[have]]
-            spread[have] = np.maximum(self.spread[index[have]], usual)
-        return cells.deviation - mean, SPREADS * spread + UNSEEN * (count < 2)
-
-    def save(self, folder: Path) -> None:
-        """Write ``reference.npz``."""
-        arrays: dict[str, Any] = {
-            "vertices": self.mesh.vertices, "faces": self.mesh.faces, "place": self.place,
-            "mean": self.mean, "spread": self.spread, "count": self.count,
-        }  # fmt: skip
-        with (folder / FILE).open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-
-
-def load_reference(folder: Path) -> Reference:
-    """Read ``reference.npz``; raises CheckDamaged."""
-    try:
-        with np.load(folder / FILE, allow_pickle=False) as stored:
-            a = {name: stored[name] for name in stored.files}
-        mesh = Mesh(a["vertices"], a["faces"])
-        return Reference(mesh, a["place"], a["mean"], a["spread"], a["count"])
-    except (OSError, ValueError, KeyError, DataError) as error:
-        raise CheckDamaged(f"{folder / FILE} cannot be read: {error}.") from error
 
 
 def scans_of(source: Any) -> Dataset:
@@ -193,17 +143,3 @@ def compared(cloud: Cloud, reference: Distance, settings: Any) -> Comparison:
     """A scan against the reference surface."""
     chosen = comparison.Settings(cell=settings.cell, points=settings.points, how=settings.how)
     return comparison.compare(cloud, reference, chosen)
-
-
-def learned(mesh: Mesh, scans: Sequence[Cells]) -> Reference:
-    """Mean and spread of good scans in each cell that any of them saw."""
-    if not scans:
-        raise EmptyData("no good scan could be compared: there is nothing to learn from.")
-    place = np.concatenate([cells.place for cells in scans])
-    value = np.concatenate([cells.deviation for cells in scans])
-    unique, index, count = np.unique(place, axis=0, return_inverse=True, return_counts=True)
-    index = index.reshape(-1)
-    mean = np.bincount(index, value) / count
-    gap = np.bincount(index, (value - mean[index]) ** 2)
-    spread = np.sqrt(gap / np.maximum(count - 1, 1))
-    return Reference(mesh, unique, mean, spread, count)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from triscope.kernel.config import require
 from triscope.kernel.results import Depth
-from triscope.kernel.runtime.engine import Engine
+from triscope.kernel.runtime.engine import Engine, OnnxEngine
 from triscope.shape.golden import Golden
 from triscope.shape.refinement import refined
 from triscope.shape.stereo import at_scale, flatness, standardised
@@ -28,6 +28,7 @@ from triscope.shape.warp import warp_of
 SCALE = 4  # image to features
 MULTIPLE = 16  # of the sides of an image: the U-Net halves four times
 GRAPH = "features"  # of the exported check
+LARGE = 3_000_000  # numbers of a photo from which the engine's memory is given back after each
 Floats = NDArray[np.float32]
 
 
@@ -102,9 +103,14 @@ class Exported(Recurrent):
         """See :class:`Recurrent`; the image goes on to the right and below by its last pixels."""
         h, w = unit.shape[1:]
         padding = ((0, 0), (0, -h % MULTIPLE), (0, -w % MULTIPLE))
-        images = np.pad(unit, padding, mode="edge")[None]
-        found = self.engine.run({"images": images})[GRAPH][0]
-        return np.ascontiguousarray(found[:, : -(-h // SCALE), : -(-w // SCALE)])
+        if h % MULTIPLE or w % MULTIPLE:
+            unit = np.pad(unit, padding, mode="edge")
+        found = self.engine.run({"images": unit[None]})[GRAPH][0]
+        small = np.array(found[:, : -(-h // SCALE), : -(-w // SCALE)])
+        del found  # the answer is part of the engine's memory
+        if unit.size > LARGE and isinstance(self.engine, OnnxEngine):
+            self.engine.forget()
+        return small
 
     def regulariser(self) -> Mapping[str, NDArray[Any]]:
         """The tensors of the folder."""

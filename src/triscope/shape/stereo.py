@@ -100,7 +100,15 @@ def flatness(probability: NDArray[np.float32], planes: int) -> float:
 
 
 def standardised(image: NDArray[np.uint8], *, bgr: bool) -> NDArray[np.float32]:
-    """(x - mean) / (std + 1e-8) a channel, (3, h, w)."""
-    x = image[..., ::-1].astype(np.float32) if bgr else image.astype(np.float32)
-    unit = (x - x.mean((0, 1))) / (x.std((0, 1)) + 1e-8)
-    return np.ascontiguousarray(unit.transpose(2, 0, 1), np.float32)
+    """(x - mean) / (std + 1e-8) a channel, (3, h, w); by tables, since there are 256 values.
+
+    Mean and spread in float32 over the whole image, as the published code takes them.
+    """
+    x = image.astype(np.float32)
+    mean, spread = x.mean((0, 1)), x.std((0, 1)) + 1e-8
+    del x
+    table = ((np.arange(256, dtype=np.float32)[:, None] - mean) / spread).astype(np.float32)
+    unit = np.empty((3, *image.shape[:2]), np.float32)
+    for out, channel in zip(unit, (2, 1, 0) if bgr else (0, 1, 2), strict=True):
+        out[:] = table[:, channel][image[..., channel]]
+    return unit

@@ -32,23 +32,47 @@ class OnnxEngine:
     name = "onnxruntime"
 
     def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise CheckDamaged(f"{path} cannot be opened by ONNX Runtime: {error}") from error
+        self._path, self._threads = path, threads
+        self._session, self._written = self._opened(), _written(path)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """See :class:`Engine`."""
         return dict(zip(self._outputs, self._session.run(None, dict(inputs)), strict=True))
+
+    def forget(self) -> None:
+        """Give back what large inputs took: an arena never shrinks, so the graph is opened anew.
+
+        Where another graph lies at its place by now, all stays as it is.
+        """
+        if _written(self._path) == self._written:
+            self._session = None
+            self._session = self._opened()
+
+    def _opened(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A plan of memory by the first size asks for all of it a second time, beside the arena.
+        options.enable_mem_pattern = False
+        try:
+            return onnxruntime.InferenceSession(
+                str(self._path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise CheckDamaged(f"{self._path} cannot be opened by ONNX Runtime: {error}") from error
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file; None where there is none any more."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 class OpenVinoEngine:

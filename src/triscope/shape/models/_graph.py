@@ -101,12 +101,13 @@ class _Writer:
     def _layer(self, layer: nn.Module, x: str) -> str:
         if isinstance(layer, nn.Sequential):
             return self.chain(list(layer), x)
-        if isinstance(layer, Same2d | SameTransposed2d):
-            kind = "Conv" if isinstance(layer, Same2d) else "ConvTranspose"
+        if isinstance(layer, Same2d):
             inputs = [x, self.keep(layer.weight)]
             inputs += [self.keep(layer.bias)] if layer.bias is not None else []
-            return self.add(kind, inputs, auto_pad="SAME_UPPER", strides=list(layer.stride),
+            return self.add("Conv", inputs, auto_pad="SAME_UPPER", strides=list(layer.stride),
                             kernel_shape=list(layer.kernel_size))  # fmt: skip
+        if isinstance(layer, SameTransposed2d):
+            return self._doubled(layer, x)
         if isinstance(layer, nn.GroupNorm):
             return self._group_norm(layer, x)
         if isinstance(layer, nn.BatchNorm2d):
@@ -116,6 +117,23 @@ class _Writer:
         if isinstance(layer, nn.ReLU):
             return self.add("Relu", [x])
         raise TriscopeError(f"{type(layer).__name__} has no ONNX form here.")
+
+    def _doubled(self, layer: SameTransposed2d, x: str) -> str:
+        """A transposed convolution as one whose channels are the four pixels of a doubled map.
+
+        ONNX Runtime unrolls the transposed one: nine numbers for each that comes in.
+        """
+        weight = layer.weight.detach()  # (before, after, 3, 3)
+        before, after = weight.shape[:2]
+        made = weight.new_zeros((after, 2, 2, before, 2, 2))  # even or odd row, column; taps
+        taps = (((0, 2), (1, 0)), ((1, 1),))  # (place, which of three) of even and of odd pixels
+        for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            for i, row in taps[a]:
+                for j, column in taps[b]:
+                    made[:, a, b, :, i, j] = weight[:, :, row, column].T
+        kernel = self.keep(made.reshape(4 * after, before, 2, 2))
+        four = self.add("Conv", [x, kernel], kernel_shape=[2, 2], pads=[1, 1, 0, 0])
+        return self.add("DepthToSpace", [four], blocksize=2, mode="CRD")
 
     def _group_norm(self, layer: nn.GroupNorm, x: str) -> str:
         """Each group as one channel of an instance norm, then scale and bias a channel."""

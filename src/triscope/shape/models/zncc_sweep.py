@@ -84,7 +84,7 @@ class ZnccSweep(MakesShapeChecks):
                 H = turn * depth
                 H[:, 2] += shift
                 scores.append(reference.correlation(*_seen(source, H, size)))
-            running.add(best_share(np.stack(scores), self.settings.best))
+            running.add(best_share(scores, self.settings.best))
         return running.answer()
 
 
@@ -92,22 +92,32 @@ class _Windows:
     """Means and spreads of the windows of the reference, and their correlation with others."""
 
     def __init__(self, image: Floats, settings: Settings) -> None:
-        self.image, self.side, self.noise = image, settings.window, settings.noise
+        self.image, self.side = image, (settings.window, settings.window)
+        self.floor = np.float32(settings.noise**2)
         self.mean = self._box(image)
-        self.spread = self._box(image * image) - self.mean**2
+        spread = self._squares(image) - self.mean**2
+        self.scale = (spread > self.floor) / np.sqrt(np.maximum(spread, self.floor))
 
     def correlation(self, other: Floats, inside: NDArray[np.bool_]) -> Floats:
-        """ZNCC in [-1, 1]; -1 where the source sees nothing or the reference has no texture."""
-        mean = self._box(other)
-        spread = self._box(other * other) - mean**2
-        both = self._box(self.image * other) - self.mean * mean
-        floor = self.noise**2
-        score = both / np.sqrt(np.maximum(self.spread, floor) * np.maximum(spread, floor))
-        return np.where(inside & (self.spread > floor), score, np.float32(-1))
+        """ZNCC in [-1, 1]; -1 where the source sees nothing, 0 where the reference has no texture.
+
+        Written in place: the passes over memory are what this costs.
+        """
+        mean, spread = self._box(other), self._squares(other)
+        spread -= mean * mean
+        np.sqrt(np.maximum(spread, self.floor, out=spread), out=spread)
+        score = self._box(self.image * other)
+        score -= np.multiply(mean, self.mean, out=mean)
+        score *= self.scale
+        score /= spread
+        np.copyto(score, -1, where=~inside)
+        return score
 
     def _box(self, x: Floats) -> Floats:
-        side = (self.side, self.side)
-        return np.asarray(cv2.boxFilter(x, -1, side, borderType=cv2.BORDER_REFLECT_101))
+        return np.asarray(cv2.boxFilter(x, -1, self.side, borderType=cv2.BORDER_REFLECT_101))
+
+    def _squares(self, x: Floats) -> Floats:
+        return self._box(x * x)
 
 
 class _Best:
@@ -134,12 +144,19 @@ class _Best:
         return Swept(self.index, self.best.clip(0, 1), around)
 
 
-def best_share(scores: Floats, share: float) -> Floats:
-    """The mean of the best share of the sources at each pixel (at least one): (s, h, w) in."""
+def best_share(scores: Sequence[Floats], share: float) -> Floats:
+    """The mean of the best share of the sources at each pixel (at least one)."""
     keep = max(1, round(share * len(scores)))
-    if keep == len(scores):
-        return np.asarray(scores.mean(0), np.float32)
-    return np.asarray(-np.partition(-scores, keep - 1, 0)[:keep].mean(0), np.float32)
+    best: list[Floats] = []  # from the highest on
+    for score in scores:
+        for i, higher in enumerate(best):
+            best[i] = np.maximum(higher, score)
+            score = np.minimum(higher, score)
+        best = [*best, score][:keep]
+    total = best[0].copy()
+    for one in best[1:]:
+        total += one
+    return np.asarray(total / np.float32(len(best)), np.float32)
 
 
 def _seen(source: Floats, H: NDArray[np.float64], size: Any) -> tuple[Floats, NDArray[np.bool_]]:
@@ -147,8 +164,24 @@ def _seen(source: Floats, H: NDArray[np.float64], size: Any) -> tuple[Floats, ND
     h, w = size
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpPerspective(source, H, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    y, x = np.ogrid[:h, :w]
-    p = [(H[i, 0] * x + H[i, 1] * y + H[i, 2]).astype(np.float32) for i in range(3)]
-    inside = (p[2] > 0) & (p[0] >= 0) & (p[1] >= 0)
-    inside &= (p[0] <= (source.shape[1] - 1) * p[2]) & (p[1] <= (source.shape[0] - 1) * p[2])
-    return np.asarray(moved, np.float32), inside
+    return np.asarray(moved, np.float32), _inside(H, source.shape, size)
+
+
+def _inside(H: NDArray[np.float64], source: Sequence[int], size: Any) -> NDArray[np.bool_]:
+    """Which pixels land in the source: in each row all from one column to another.
+
+    The conditions (in front; neither left, above, right, nor below) are linear along a row.
+    """
+    h, w = size
+    lines = np.stack([H[2], H[0], H[1], (source[1] - 1) * H[2] - H[0],
+                      (source[0] - 1) * H[2] - H[1]])  # fmt: skip
+    slope, rest = lines[:, :1], lines[:, 1:2] * np.arange(h) + lines[:, 2:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        edge = -rest / slope
+    never = (slope == 0) & (rest < 0)
+    first = np.where(slope > 0, edge, np.where(never, np.inf, -np.inf)).max(0)
+    last = np.where(slope < 0, edge, np.inf).min(0)
+    x = np.arange(w, dtype=np.int32)
+    low = np.ceil(first - 1e-6).clip(0, w).astype(np.int32)[:, None]
+    high = np.floor(last + 1e-6).clip(-1, w).astype(np.int32)[:, None]
+    return np.asarray((x >= low) & (x <= high))

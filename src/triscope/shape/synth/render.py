@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from triscope.shape.synth.solids import Solid, noise
 Floats = NDArray[np.float64]
 CLOSE = 1e-5  # mm: where a ray has arrived
 STEPS = 160
+BLOCK = 8192  # rays or points at a time
 SAFE = 0.9  # share of the distance that a ray may go: bends and roughness stretch it a little
 
 
@@ -63,7 +65,8 @@ def traced(
     world_T_cam = invert(cam_T_world)
     rays = _rays(K, size).reshape(-1, 3)
     length = np.linalg.norm(rays, axis=1)
-    origin, along = world_T_cam[:3, 3], (rays @ world_T_cam[:3, :3].T) / length[:, None]
+    along = (rays @ world_T_cam[:3, :3].T) / length[:, None]
+    origin = world_T_cam[:3, 3]
     start, end = _through_box(origin, along, bounds)
     way = np.maximum(start, 0)
     active = np.flatnonzero(end > way)
@@ -79,12 +82,18 @@ def traced(
     return np.where(arrived, way / length, 0).reshape(size)
 
 
+def _in_blocks(function: Callable[[Floats], Floats], points: Floats) -> Floats:
+    """The function of many points (n, 3), some at a time: what stays in the cache is faster."""
+    parts = [function(points[i : i + BLOCK]) for i in range(0, len(points), BLOCK)]
+    return np.concatenate(parts) if parts else function(points)
+
+
 def gradient(solid: Solid, points: Floats, step: float = 1e-3) -> Floats:
     """Unit normals (n, 3) of the surface at points on it."""
-    parts = []
-    for axis in np.eye(3):
-        parts.append(solid(points + step * axis) - solid(points - step * axis))
-    normal = np.stack(parts, -1)
+    steps = step * np.eye(3)
+    normal = _in_blocks(
+        lambda p: np.stack([solid(p + one) - solid(p - one) for one in steps], -1), points
+    )
     return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12))
 
 
@@ -102,6 +111,13 @@ def _through_box(
     return np.minimum(one, two).max(1), np.maximum(one, two).min(1)
 
 
+def _grain(points: Floats, seed: int) -> Floats:
+    """Noise of four sizes, in [0, 1]."""
+    sizes = ((5.0, 0.2), (1.7, 0.25), (0.7, 0.3), (0.35, 0.25))  # mm, share
+    parts = [share * noise(points / size, 7 * seed + i) for i, (size, share) in enumerate(sizes)]
+    return np.asarray(sum(parts))
+
+
 def _shaded(
     part: Part,
     points: Floats,
@@ -112,11 +128,7 @@ def _shaded(
 ) -> NDArray[np.uint8]:
     """Two lamps and ambient light on a grained surface, before a dark cloth."""
     n = normals[hit]
-    grain = sum(
-        share * noise(points / scale, 7 * part.seed + i)
-        for i, (scale, share) in enumerate(((5.0, 0.2), (1.7, 0.25), (0.7, 0.3), (0.35, 0.25)))
-    )
-    albedo = 0.55 + look.texture * 2 * (grain - 0.5)
+    albedo = 0.55 + look.texture * 2 * (_in_blocks(lambda p: _grain(p, part.seed), points) - 0.5)
     light = np.full(len(points), 0.35)
     to_eye = eye - points
     to_eye /= np.linalg.norm(to_eye, axis=1, keepdims=True)

@@ -100,21 +100,26 @@ def noise(p: Floats, seed: int) -> Floats:
     low = np.floor(p).astype(np.int64)
     share = p - low
     share = share * share * (3 - 2 * share)
-    total = np.zeros(p.shape[:-1])
-    for corner in range(8):
-        bits = np.array([corner & 1, corner >> 1 & 1, corner >> 2 & 1])
-        weight = np.where(bits, share, 1 - share).prod(-1)
-        total += weight * _hashed(low + bits, seed)
+    shares = [(1 - share[..., i], share[..., i]) for i in range(3)]
+    cell = low.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        parts = [[(cell[..., i] + np.uint64(bit)) * np.uint64(FACTORS[i]) for bit in (0, 1)]
+                 for i in range(3)]  # fmt: skip
+        total = np.zeros(p.shape[:-1])
+        for corner in range(8):
+            x, y, z = corner & 1, corner >> 1 & 1, corner >> 2 & 1
+            weight = shares[0][x] * shares[1][y] * shares[2][z]
+            total += weight * _mixed(parts[0][x] ^ parts[1][y] ^ parts[2][z], seed)
     return total
 
 
-def _hashed(cell: NDArray[np.int64], seed: int) -> Floats:
-    """A number in [0, 1] for each lattice point."""
-    x = cell.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        h = x[..., 0] * np.uint64(0x9E3779B1) ^ x[..., 1] * np.uint64(0x85EBCA77)
-        h ^= x[..., 2] * np.uint64(0xC2B2AE3D) ^ np.uint64(seed * 0x27D4EB2F & 0xFFFFFFFF)
-        h = (h ^ h >> np.uint64(15)) * np.uint64(0x2C1B3C6D) & np.uint64(0xFFFFFFFF)
-        h = (h ^ h >> np.uint64(12)) * np.uint64(0x297A2D39) & np.uint64(0xFFFFFFFF)
-        h ^= h >> np.uint64(15)
+FACTORS = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+
+
+def _mixed(h: NDArray[np.uint64], seed: int) -> Floats:
+    """A number in [0, 1] for each lattice point, from the products of its coordinates."""
+    h = h ^ np.uint64(seed * 0x27D4EB2F & 0xFFFFFFFF)
+    h = (h ^ h >> np.uint64(15)) * np.uint64(0x2C1B3C6D) & np.uint64(0xFFFFFFFF)
+    h = (h ^ h >> np.uint64(12)) * np.uint64(0x297A2D39) & np.uint64(0xFFFFFFFF)
+    h ^= h >> np.uint64(15)
     return h.astype(np.float64) / 0xFFFFFFFF

@@ -1,0 +1,51 @@
+"""Cells: small cubes of the reference's frame, by their whole numbers along x, y and z."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+Places = NDArray[np.int64]  # (n, 3)
+AROUND = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
+AT = len(AROUND) // 2  # the cell itself among those around it
+
+
+def places_of(points: NDArray[np.float64], side: float) -> Places:
+    """The cell of each point. Faces at whole multiples of the side lie in the middle of cells.
+
+    A face on the border between cells would be torn apart by the sign of its noise.
+    """
+    return np.asarray(np.floor(points / side + 0.5), np.int64)
+
+
+def neighbours(place: Places, asked: Places) -> NDArray[np.int64]:
+    """For each asked place (m, 3), which cells are around it and at it: (m, 27), -1 for none."""
+    found = np.full((len(asked), len(AROUND)), -1)
+    if not len(place) or not len(asked):
+        return found
+    low = np.minimum(place.min(0), asked.min(0)) - 1
+    size = tuple(np.maximum(place.max(0), asked.max(0)) - low + 2)
+    keys = np.ravel_multi_index(tuple((place - low).T), size)
+    order = np.argsort(keys)
+    keys = keys[order]
+    for column, step in enumerate(AROUND):
+        wanted = np.ravel_multi_index(tuple((asked + step - low).T), size)
+        spot = np.searchsorted(keys, wanted).clip(0, len(keys) - 1)
+        found[:, column] = np.where(keys[spot] == wanted, order[spot], -1)
+    return found
+
+
+def connected(place: Places) -> NDArray[np.int64]:
+    """The group (n,) of each cell (n, 3): cells that touch, also at a corner, are of one group."""
+    if not len(place):
+        return np.zeros(0, np.int64)
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    index = neighbours(place, place)
+    rows, columns = np.nonzero(index >= 0)
+    pairs = (np.ones(len(rows)), (rows, index[rows, columns]))
+    graph = coo_matrix(pairs, shape=(len(place), len(place)))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
