@@ -242,6 +242,7 @@ def test_detectors_are_tuned_as_a_whole(tmp_path: Path) -> None:
     settings = {**DETECTOR, "backbone": "resnet10t", "weights": "random:0", "size": 64, "width": 8}
     # Hardly trained: nothing is answered, since equal scores may come in any order.
     settings |= {"training": "five_steps", "steps": 5, "batch": 2, "threshold": 0.99}
+    settings |= {"warm_up": 3}  # longer than each of the five steps
     whole = triscope.fit("ddn", samples, settings, out=tmp_path / "whole", calibrate=0.3)
     made = compress(whole, samples, tmp_path / "half", Pruning(share=0.5), {"steps": "2"})
     record = made.card.proof["compression"]

@@ -201,7 +201,8 @@ def _descend(fitting: Fitting, batches: Any) -> None:
     phases = model.phases()
     for phase in phases:
         phase.begin()
-        own = replace(plan, steps=max(1, round(phase.share * plan.steps)))
+        steps = max(1, round(phase.share * plan.steps))
+        own = replace(plan, steps=steps, warm_up=min(plan.warm_up, steps))
         folder = fitting.work / phase.name if fitting.work else None
         _train(fitting, phase, batches, own, folder, score if phase is phases[-1] else None)
 
