@@ -37,7 +37,7 @@ class Stage:
 
 
 def stages(seed: int = 0) -> tuple[Stage, ...]:
-    """The stages that made the weights in the package; the third was stopped at 750."""
+    """The stages that made the weights in the package."""
     # Twenty times the focal loss keeps what is uncertain below the threshold; less of it fills it.
     one = Recipe(
         clicks=0, rounds_without=0, judge_all=True, focal=5.0, all_of_point=0.1, all_of_box=0.7
@@ -47,7 +47,9 @@ def stages(seed: int = 0) -> tuple[Stage, ...]:
     return (
         Stage("first", 128, _plan(4000, 12, 1.5e-3, seed, "constant"), 6, one),
         Stage("second", 256, _plan(3900, 6, 1e-3, seed, "cosine"), 6, two),
-        Stage("third", 512, _plan(1000, 2, 5e-4, seed, "cosine", 250), 4, more, 0.5),
+        Stage("longer", 256, _plan(5000, 6, 7e-4, seed, "cosine"), 6, two),
+        Stage("third", 512, _plan(550, 2, 3e-4, seed, "cosine", 250), 4, more, 0.25),
+        Stage("fourth", 512, _plan(400, 2, 2.5e-4, seed, "cosine", 200), 4, more, 0.25),
     )
 
 
