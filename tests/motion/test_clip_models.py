@@ -36,9 +36,9 @@ def clips() -> Path:
 
 def test_a_small_model_learns_which_way_things_move(clips: Path, tmp_path: Path) -> None:
     """Single frames cannot tell left from right; filters over time can."""
-    settings = {**TINY, "width": 1.0, "depth": 1.0, "seen": "difference", "step": 2, "steps": 40,
+    settings = {**TINY, "width": 1.0, "depth": 1.0, "seen": "difference", "step": 2, "steps": 80,
                 "batch": 6, "jitter": 0.0, "dropout": 0.0, "scales": "1.0", "frames": 5,
-                "sampling": "dense", "learning_rate": 1e-2, "mixup": 0.0}  # fmt: skip
+                "sampling": "dense", "learning_rate": 3e-3, "mixup": 0.0}  # fmt: skip
     check = fit("x3d", clips, settings, calibrate=0)
     fresh = [write(tmp_path / f"{way}.mp4", frames_of(way, seed=77)) for way in ("left", "right")]
     found = [check.inspect(path).details["label"] for path in fresh]
