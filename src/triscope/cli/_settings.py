@@ -26,12 +26,12 @@ def settings_from(
     flags: Mapping[str, Any],
     own: Mapping[str, Any],
     file: Path | None,
-    usual: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Any:
     """The Settings object: defaults, then the TOML file, then the flags that were given.
 
     ``own`` holds options of the command that the user gave; those that are settings too are set.
-    ``usual`` holds other defaults.
+    ``defaults`` are those of the class unless given.
     """
     names = {setting.name for setting in config.settings_of(cls)}
     given = {
@@ -40,7 +40,7 @@ def settings_from(
         if name.startswith(PREFIX) and value is not None
     }
     given |= {name: value for name, value in own.items() if name in names and value is not None}
-    return config.build(cls, {**(usual or {}), **(read_toml(file) if file else {}), **given})
+    return config.build(cls, {**(defaults or {}), **(read_toml(file) if file else {}), **given})
 
 
 def read_toml(path: Path) -> dict[str, Any]:

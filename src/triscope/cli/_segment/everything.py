@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from triscope.cli._output import emit, json_option, note, show_table
 from triscope.cli._progress import progress
 from triscope.cli._segment._shared import PATH, images_of, network_of, network_options
 from triscope.cli._settings import flags_of, settings_from
-from triscope.segment.everything import SMALL, Settings
+from triscope.segment.everything import Settings, usual
 
 KEYS = {
     "network": "the network that answered",
@@ -35,8 +36,8 @@ def command(**values: Any) -> None:
 
     network = network_of(values)
     predictor = network.predictor()
-    usual = SMALL if predictor.small else {}
-    settings = settings_from(Settings, values, {}, values["config"], usual)
+    defaults = asdict(usual(predictor.small))
+    settings = settings_from(Settings, values, {}, values["config"], defaults)
     decoder = grid_decoder(predictor)
     rows: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []

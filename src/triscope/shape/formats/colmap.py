@@ -78,29 +78,22 @@ def K_of(camera: Camera) -> NDArray[np.float64]:  # noqa: N802
 def rotation(quaternion: tuple[float, ...]) -> NDArray[np.float64]:
     """The matrix of a quaternion (w, x, y, z)."""
     w, x, y, z = np.asarray(quaternion) / (np.linalg.norm(quaternion) or 1.0)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ])  # fmt: skip
 
 
 def quaternion(R: NDArray[np.float64]) -> tuple[float, ...]:
     """The quaternion (w, x, y, z), w >= 0, of a rotation: the eigenvector of Bar-Itzhack."""
     (a, b, c), (d, e, f), (g, h, i) = R
-    K = (
-        np.array(
-            [
-                [a - e - i, 0, 0, 0],
-                [b + d, e - a - i, 0, 0],
-                [c + g, f + h, i - a - e, 0],
-                [h - f, c - g, d - b, a + e + i],
-            ]
-        )
-        / 3
-    )
+    K = np.array([
+        [a - e - i, 0, 0, 0],
+        [b + d, e - a - i, 0, 0],
+        [c + g, f + h, i - a - e, 0],
+        [h - f, c - g, d - b, a + e + i],
+    ]) / 3  # fmt: skip
     _, vectors = np.linalg.eigh(K)  # reads the lower triangle
     x, y, z, w = vectors[:, -1]
     sign = -1.0 if w < 0 else 1.0
