@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,10 @@ def test_the_engine_from_the_command_line(
     told = answer(capsys, "engine", folder, "start", data, "--weights", weights)
     assert told["stage"] == "assisted" and told["waiting"] == 2
     assert answer(capsys, "engine", folder)["figures"]["assisted"]["masks"] == 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        taken = answer(capsys, "engine", folder, "serve", "--port", port, code=2)
+    assert f"port {port} is not free" in taken["message"]
     refused = answer(capsys, "engine", folder, "advance", code=2)
     assert "finish at least one first" in refused["message"]
 

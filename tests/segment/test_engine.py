@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,22 @@ def test_the_second_stage_fills_in_what_it_is_sure_of(engine: Engine) -> None:
     engine.finish("1.png")
     told = engine.figures()["semi"]
     assert told["prefilled"] == len(filled) and told["masks"] == len(filled) + 1
+
+
+def test_the_detector_learns_once_before_the_second_stage(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.add("0.png", disc(2, 2, 1))  # nothing that any proposal covers
+    engine.finish("0.png")
+    with pytest.raises(EmptyData, match="Draw more masks"):
+        engine.advance()
+    assert engine.stage == "assisted"
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(engine, "advance", partial(engine.advance, lambda *at: told.append(at)))
+    through_stage_one(engine)
+    assert told == [(1, 1)]
+    monkeypatch.setattr(Engine, "_learn", None)  # a reopened engine has no need of it
+    assert Engine(engine.folder, load, ALL).look("1.png")
 
 
 def test_the_third_stage_is_the_machines(engine: Engine) -> None:

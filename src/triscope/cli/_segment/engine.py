@@ -48,7 +48,8 @@ def command(folder: Path, step: str, images: str | None, **values: Any) -> None:
     else:
         engine = Engine(folder, load)
     if step == "advance":
-        engine.advance()
+        with progress() as report:
+            engine.advance(lambda done, total: report("what was drawn", done, total))
     elif step == "automatic":
         with progress() as report:
             engine.automatic(lambda done, total: report("images", done, total))
@@ -90,9 +91,13 @@ def _retrain(engine: Any, values: dict[str, Any]) -> None:
 
 def _serve(engine: Any, port: int) -> None:
     from triscope.cli._output import note
+    from triscope.errors import UsageError
     from triscope.segment.engine.http import serve
 
-    server = serve(engine, port)
+    try:
+        server = serve(engine, port)
+    except OSError as error:
+        raise UsageError(f"port {port} is not free ({error.strerror}): --port N.") from error
     note(f"the engine answers at http://127.0.0.1:{server.server_address[1]}/state; Ctrl-C ends.")
     try:
         server.serve_forever()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -61,7 +62,7 @@ class ObjectDetector:
         if not objects.any() or objects.all():
             raise EmptyData(
                 f"{int(objects.sum())} of {len(objects)} proposals are objects: the detector needs "
-                "some of both kinds. Draw more masks, or a finer grid of points."
+                "some of both kinds. Draw more masks, or retrain the network with them."
             )
         mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
         x = np.hstack([(features - mean) / scale, np.ones((len(features), 1))])
@@ -71,6 +72,18 @@ class ObjectDetector:
             curvature = (x * (p * (1 - p))[:, None]).T @ x + ridge
             weights = weights + np.linalg.solve(curvature, x.T @ (objects - p) - RIDGE * weights)
         return cls(mean, scale, weights)
+
+    @classmethod
+    def load(cls, path: Path) -> ObjectDetector:
+        """The one that ``save`` wrote."""
+        with np.load(path) as kept:
+            return cls(kept["mean"], kept["scale"], kept["weights"])
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        part = path.with_name(f"part.{path.name}")
+        np.savez(part, allow_pickle=False, mean=self.mean, scale=self.scale, weights=self.weights)
+        part.replace(path)
 
     def probability(self, features: Floats) -> Floats:
         """Of each proposal, float64 (n,)."""

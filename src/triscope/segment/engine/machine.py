@@ -26,9 +26,11 @@ from triscope.segment.formats.sa1b import read_file, row_of
 from triscope.segment.plain_points import grid_decoder
 
 STAGES = ("assisted", "semi", "automatic")
+DETECTOR = "detector.npz"
 PREFILLED = "prefilled"  # how a mask that a person accepted, but did not draw, was made
 Bools = NDArray[np.bool_]
 Load = Callable[[Manifest], Prompted]
+Told = Callable[[int, int], None]  # images done, images in all
 
 
 class Engine:
@@ -39,7 +41,6 @@ class Engine:
         self.manifest = read_manifest(folder)
         self._load = load
         self._predictor: Prompted | None = None
-        self._detector: ObjectDetector | None = None
         self._image: str | None = None
 
     @classmethod
@@ -178,20 +179,25 @@ class Engine:
 
     # ---- the machine's work
 
-    def advance(self) -> str:
-        """Go to the next stage; raises UsageError where nothing was done in this one."""
+    def advance(self, progress: Told | None = None) -> str:
+        """Go to the next stage, into the second with a detector that learned from the first.
+
+        Raises UsageError where nothing was done in this one, EmptyData where the detector cannot
+        learn; the stage stays then.
+        """
         if self.stage == STAGES[-1]:
             raise UsageError("the automatic stage is the last one: nothing comes after it.")
         if not any(self.stage in e.done for e in self.manifest.images.values()):
             raise UsageError(
                 f"no image is finished in the stage {self.stage!r}: finish at least one first."
             )
+        if self.stage == STAGES[0]:
+            self._learn(progress)
         self.manifest.stage = STAGES[STAGES.index(self.stage) + 1]
-        self._detector = None
         self.manifest.write(self.folder)
         return self.stage
 
-    def automatic(self, progress: Callable[[int, int], None] | None = None) -> int:
+    def automatic(self, progress: Told | None = None) -> int:
         """All masks of all images that wait in the automatic stage; answers how many were made."""
         self._only(STAGES[2])
         decoder, made = grid_decoder(self.predictor), 0
@@ -229,35 +235,40 @@ class Engine:
         self.manifest.rounds.append(told)
         self.manifest.weights = weights
         self.manifest.write(self.folder)
-        self._predictor = self._detector = self._image = None
+        self._predictor = self._image = None
+        (self.folder / DETECTOR).unlink(missing_ok=True)  # it knows what the old network saw
         return told
 
     # ---- inside
 
     def _confident(self, image: NDArray[Any]) -> list[FoundMask]:
         """What the detector of stage one is sure of in an image."""
-        if self._detector is None:
-            self._detector = self._learned()
+        if not (self.folder / DETECTOR).is_file():
+            self._learn()
+        detector = ObjectDetector.load(self.folder / DETECTOR)
         decoder = grid_decoder(self.predictor)
         found = everything(decoder, image, self.settings)
         if not found:
             return []
-        sure = self._detector.probability(features_of(found, self.predictor.set_image(image)))
+        sure = detector.probability(features_of(found, self.predictor.set_image(image)))
         return [one for one, p in zip(found, sure, strict=True) if p >= CONFIDENT]
 
-    def _learned(self) -> ObjectDetector:
+    def _learn(self, progress: Told | None = None) -> None:
+        """Teach the detector what was drawn in stage one."""
         features, objects = [], []
         decoder = grid_decoder(self.predictor)
-        for entry in list(self.manifest.images.values()):
-            if STAGES[0] in entry.done:
-                image = self.image(entry.name)
-                found = everything(decoder, image, self.settings)
-                features.append(features_of(found, self.predictor.embed(image)))
-                objects.append(are_objects(found, [mask.rle for mask in self.masks(entry.name)]))
+        drawn = [e for e in self.manifest.images.values() if STAGES[0] in e.done]
+        for done, entry in enumerate(drawn, 1):
+            image = self.image(entry.name)
+            found = everything(decoder, image, self.settings)
+            features.append(features_of(found, self.predictor.embed(image)))
+            objects.append(are_objects(found, [mask.rle for mask in self.masks(entry.name)]))
+            if progress is not None:
+                progress(done, len(drawn))
         whole = [one for one in features if len(one)]
         table = np.concatenate(whole) if whole else np.zeros((0, 1))
         known = np.concatenate(objects) if objects else np.zeros(0, bool)
-        return ObjectDetector.learned(table, known)
+        ObjectDetector.learned(table, known).save(self.folder / DETECTOR)
 
     def _keep(self, name: str, masks: Sequence[Mask]) -> int:
         entry = self._entry(name)
