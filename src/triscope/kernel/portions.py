@@ -8,6 +8,7 @@ from typing import Any
 
 from triscope.errors import BadSettings, DataError, EmptyData
 from triscope.kernel.data import Dataset, Sample, open_data
+from triscope.kernel.data.problems import Problems
 from triscope.kernel.data.splits import hold_out, units
 from triscope.kernel.runtime.check import as_sample
 
@@ -48,12 +49,12 @@ def portions_of(
             )
         return Portions(Dataset((), "", "iterator"), map(as_sample, source), own or _none(), True)
     data = open_source(source)
-    usable = _to_learn_from(data, labelled)
+    usable, left_out = _to_learn_from(data, labelled)
     if own is not None:
-        return Portions(data, usable, own, True)
+        return Portions(data, usable, own, True, left_out)
     kept = _of_own(data.split("calibrate"), labelled) if data.split("calibrate") else None
     if kept is not None or not share:
-        return Portions(data, usable, kept or _none())
+        return Portions(data, usable, kept or _none(), notes=left_out)
     if len(usable) == 1:
         raise DataError(
             f"{data.root or 'the data'} holds one usable image: learning needs at least one and "
@@ -68,7 +69,8 @@ def portions_of(
             train += tuple(sample for sample in usable if sample.label is None)
         train, held, more = _all_taught(train, held)
         notes += more
-    return Portions(data, train, Dataset(held, data.root, data.layout, data.classes), notes=notes)
+    held_out = Dataset(held, data.root, data.layout, data.classes)
+    return Portions(data, train, held_out, notes=left_out + notes)
 
 
 def _share(calibrate: Any) -> float | None:
@@ -79,11 +81,13 @@ def _share(calibrate: Any) -> float | None:
     return float(calibrate)
 
 
-def _to_learn_from(data: Dataset, labelled: bool) -> tuple[Sample, ...]:
-    """Training samples; where no split is named, all that are not kept for something else."""
-    named = data.split("train")
-    pool: Iterable[Sample] = named or data.where(lambda s: s.split is None)
-    usable = tuple(s for s in pool if labelled or _may_be_good(s))
+def _to_learn_from(data: Dataset, labelled: bool) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """Training samples, and what is told of those left out.
+
+    Where no split is named, all that are not kept for something else.
+    """
+    pool = tuple(data.split("train") or data.where(lambda s: s.split is None))
+    usable, notes = (pool, ()) if labelled else _good_of(pool)
     if not labelled:
         _must_not_be_mixed(usable, data)
     if not usable:
@@ -93,7 +97,20 @@ def _to_learn_from(data: Dataset, labelled: bool) -> tuple[Sample, ...]:
             f"learn from: {len(data)} images in the layout {data.layout!r}, labelled "
             f"{', '.join(labels[:5]) or 'nothing'}. Put good parts into train/good or good/."
         )
-    return usable
+    return usable, notes
+
+
+def _good_of(pool: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """The good ones, and what is told of those without label.
+
+    Where nobody labelled any, all are taken for good.
+    """
+    judged, problems = _judged(pool), Problems()
+    if len(judged) < len(pool):
+        for sample in pool:
+            if sample.label is None:
+                problems.add("images without a label were left out", sample.name)
+    return tuple(sample for sample in judged if _may_be_good(sample)), problems.told()
 
 
 def _must_not_be_mixed(samples: Iterable[Sample], data: Dataset) -> None:
@@ -108,7 +125,7 @@ def _must_not_be_mixed(samples: Iterable[Sample], data: Dataset) -> None:
 
 
 def _of_own(data: Dataset, labelled: bool) -> Dataset:
-    return replace(data, samples=_judged(data)) if labelled else data.where(_may_be_good)
+    return replace(data, samples=_judged(data) if labelled else _good_of(tuple(data))[0])
 
 
 def _judged(samples: Iterable[Sample]) -> tuple[Sample, ...]:

@@ -24,6 +24,7 @@ from triscope.errors import (
     UnknownModel,
     UsageError,
 )
+from triscope.kernel.data import Sample
 from triscope.kernel.runtime.seen import read_seen
 
 pytestmark = pytest.mark.usefixtures("toy_catalogue")
@@ -112,6 +113,16 @@ def test_data_without_a_good_part_is_refused(tmp_path: Path) -> None:
     save_image(tmp_path / "odd" / "test" / "good" / "3.png", part(3))
     with pytest.raises(EmptyData, match=r"no good image to learn from: 1 images.*train/good"):
         triscope.fit("toy_watcher", tmp_path / "odd")
+
+
+def test_images_without_a_label_are_good_only_where_none_has_one() -> None:
+    good = [Sample(part(i), f"{i}.png", "good") for i in range(4)]
+    unknown = [Sample(part(9), "9.png"), Sample(part(8), "8.png")]
+    check = triscope.fit("toy_watcher", [*good, *unknown], calibrate=0)
+    assert "images without a label were left out: 2 (9.png, 8.png)" in check.problems
+    assert {image.name for image in check.seen.of("train")} == {s.name for s in good}
+    check = triscope.fit("toy_watcher", unknown, calibrate=0)
+    assert len(check.seen.of("train")) == 2 and not check.problems
 
 
 def test_one_good_image_is_too_few_to_calibrate(tmp_path: Path) -> None:
