@@ -3,7 +3,8 @@
     python benchmarks/bench_shape_depth.py DATA [--every 8] [--models rmvsnet_own rmvsnet_dtu]
 
 DATA holds ``hololens_rgbd`` and ``weights/mvs``. Every n-th of the 48 reference views, 3 sources,
-0.6 to 6 m, 128 planes in 1/depth, images at 544 x 352. True depth by nearest neighbour.
+0.6 to 6 m, 128 planes in 1/depth, images at 544 x 352. The truth is that of the pixel in the
+middle of each answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from triscope.errors import EmptyData
 from triscope.kernel.geometry.cameras import resize_K
 from triscope.kernel.results import Depth
-from triscope.shape.evaluation import depth_errors
+from triscope.shape.evaluation import depth_errors, truth_at
 from triscope.shape.formats import open_scene
 from triscope.shape.refinement import refined
 from triscope.shape.scene import Scene
@@ -89,9 +90,8 @@ def run(data: Path, name: str, every: int, alone: bool) -> list[str]:
         assert truth is not None
         start = time.process_time()
         for label, depth in variants(name, model, views, alone):
-            h, w = depth.values.shape
-            small = cv2.resize(truth, (w, h), interpolation=cv2.INTER_NEAREST)
             cpu = time.process_time() - start
+            small = truth_at(truth, depth.values.shape)
             found.setdefault(label, []).append((depth, small, cpu))
             start = time.process_time()
     return [_row(label, rows, features) for label, rows in found.items()]

@@ -18,11 +18,10 @@ import torch
 
 from benchmarks.bench_shape_peers import WEIGHTS
 from benchmarks.data import DATA
-from triscope.shape.evaluation import depth_errors
+from triscope.shape.evaluation import depth_errors, truth_at
 from triscope.shape.lessons import APART, part, room
 from triscope.shape.scene import Scene
 from triscope.shape.stereo import stereo
-from triscope.shape.training import quarter_truth
 from triscope.shape.warp import planes
 
 SIZE, PLANES = (256, 320), 64
@@ -41,8 +40,7 @@ def errors_of(scene: Scene, model: Any) -> Any:
     )
     truth = views[0].true_depth()
     assert truth is not None
-    small = truth if depth.values.shape == truth.shape else quarter_truth(truth, truth.shape)
-    return depth_errors(depth.values, small)
+    return depth_errors(depth.values, truth_at(truth, depth.values.shape))
 
 
 def row(name: str, kind: str, found: list[Any], cpu: float) -> str:

@@ -19,11 +19,11 @@ from torch.nn import functional as F
 
 from triscope.kernel.train import Plan, Report, train
 from triscope.shape.lessons import Batches, lessons
-from triscope.shape.models._warp import NEAREST
+from triscope.shape.models._warp import variance, warped_to
 from triscope.shape.models.rmvsnet import RMVSNet
 from triscope.shape.stereo import OWN, at_scale
 from triscope.shape.training import SCALE, planes_of
-from triscope.shape.warp import Warp, warp_of
+from triscope.shape.warp import warp_of
 
 FILE = OWN["rmvsnet"]
 Learned = Literal["features", "planes", "all"]
@@ -41,13 +41,18 @@ class Stage:
     size: tuple[int, int] = (128, 160)
     rooms: int = 1000
     parts: int = 96
+    heaps: int = 0
+    first: int = 0  # seed of the first scene
     batch: int = 2
+    planes: tuple[int, ...] = (32, 48, 64)
+    varied: bool = False  # photos, ranges and numbers of views as different rigs have them
 
 
 STAGES = (
     Stage("features", "features", 1600, 2e-3),
     Stage("planes", "planes", 300, 2e-3),
     Stage("all", "all", 1250, 1e-3),
+    Stage("varied", "all", 1600, 7e-4, (192, 240), 300, 100, 140, 2000, 1, (24, 32, 48, 96), True),
 )
 
 
@@ -80,20 +85,7 @@ class Pupil:
             with torch.autocast(images.device.type, torch.bfloat16):
                 features = self._network.feature_extractor(images.flatten(0, 1))
             features = features.float().reshape(*images.shape[:2], *features.shape[1:])
-            return [self._volume(*one) for one in zip(features, K, poses, depths, strict=True)]
-
-    def _volume(
-        self, features: Float[Tensor, "n 32 h w"], K: Tensor, poses: Tensor, depths: Tensor
-    ) -> Float[Tensor, "32 d h w"]:
-        """All planes at once: on maps as small as these, each call costs more than its work."""
-        n, _, h, w = features.shape
-        warp = warp_of(at_scale(K.cpu().numpy(), SCALE), poses.cpu().numpy())
-        grid = grid_of(warp, depths, (h, w))
-        others = F.grid_sample(features[1:], grid.flatten(1, 2), align_corners=True)
-        others = others.reshape(n - 1, -1, len(depths), h, w)
-        mean = (features[0, :, None] + others.sum(0)) / n
-        square = features[0, :, None].square() + others.square().sum(0)
-        return square / n - mean.square()
+            return [volume(*one) for one in zip(features, K, poses, depths, strict=True)]
 
     def _swept(self, costs: Float[Tensor, "32 b d h w"]) -> Float[Tensor, "b d h w"]:
         scores, states = [], None
@@ -103,19 +95,13 @@ class Pupil:
         return torch.stack(scores, 1)
 
 
-def grid_of(warp: Warp, depths: Tensor, size: tuple[int, int]) -> Float[Tensor, "s d h w 2"]:
-    """Where each pixel lands in each source on each plane, as ``grid_sample`` wants it."""
-    h, w = size
-    x, y = torch.meshgrid(torch.arange(w), torch.arange(h), indexing="xy")
-    rays = torch.stack([x, y, torch.ones_like(x)]).reshape(3, -1).double()
-    turned = torch.from_numpy(warp.turn) @ rays  # (s, 3, h * w)
-    moved = turned[:, None] * depths[:, None, None] + torch.from_numpy(warp.shift)[:, None, :, None]
-    z = moved[:, :, 2]
-    front = z > NEAREST
-    flat = moved[:, :, :2] / torch.where(front, z, 1.0)[:, :, None]
-    unit = 2 * flat / torch.tensor([w - 1.0, h - 1.0])[:, None] - 1
-    unit = torch.where(front[:, :, None], unit, -9.0)  # outside
-    return unit.movedim(2, 3).reshape(len(warp), len(depths), h, w, 2).float()
+def volume(
+    features: Float[Tensor, "n 32 h w"], K: Tensor, poses: Tensor, depths: Tensor
+) -> Float[Tensor, "32 d h w"]:
+    """The variance on all planes; ``K`` belongs to the photos."""
+    warp = warp_of(at_scale(K.cpu().numpy(), SCALE), poses.cpu().numpy())
+    size = (features.shape[-2], features.shape[-1])
+    return variance(features[0, :, None], warped_to(features[1:], warp, depths.cpu(), size))
 
 
 def run_stage(
@@ -123,7 +109,7 @@ def run_stage(
 ) -> Report:
     """One stage in its folder; the scenes of its size are made there once."""
     where = folder / f"scenes_{stage.size[0]}x{stage.size[1]}"
-    found = lessons(where, stage.size, stage.rooms, stage.parts)
+    found = lessons(where, stage.size, stage.rooms, stage.parts, stage.heaps, first=stage.first)
     plan = Plan(
         steps=stage.steps, batch=stage.batch, learning_rate=stage.rate, optimizer="adam",
         schedule="cosine", warm_up=min(100, stage.steps // 10), clip=1.0, checkpoint_every=100,
@@ -135,7 +121,7 @@ def run_stage(
             told(stage.name, step, steps, losses)
 
     pupil = Pupil(network, stage.learned)
-    batches = Batches(found, stage.batch, seed)
+    batches = Batches(found, stage.batch, seed, stage.planes, stage.varied)
     return train(pupil, batches, plan, folder / stage.name, progress, key=stage.name)
 
 

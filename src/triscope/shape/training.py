@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from triscope.errors import BadSettings, EmptyData
 from triscope.kernel.geometry.cameras import resize_K
 from triscope.kernel.train import Plan, Report, train
+from triscope.shape.evaluation import truth_at
 from triscope.shape.models.mvsnet import MVSNet
 from triscope.shape.models.rmvsnet import RMVSNet
 from triscope.shape.scene import Scene
@@ -90,7 +91,7 @@ class Examples:
             torch.from_numpy(np.stack(matrices)),
             torch.from_numpy(np.stack([view.cam_T_world for view in chosen])),
             torch.from_numpy(depths),
-            torch.from_numpy(quarter_truth(truth, images[0].shape[1:])),
+            torch.from_numpy(truth_at(truth, [side // SCALE for side in images[0].shape[1:]])),
         )
 
     def key(self) -> str:
@@ -205,14 +206,6 @@ def fitted(
         return image, K
     small = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8), resize_K(K, (h, w), (size[0], size[1]))
-
-
-def quarter_truth(truth: NDArray[np.float32], size: Sequence[int]) -> NDArray[np.float32]:
-    """The true depth at the middles of the pixels of a quarter-size map; never a mix of two."""
-    h, w = truth.shape
-    rows = ((np.arange(size[0] // SCALE) + 0.5) * SCALE * h / size[0]).astype(int)
-    columns = ((np.arange(size[1] // SCALE) + 0.5) * SCALE * w / size[1]).astype(int)
-    return np.ascontiguousarray(truth[rows][:, columns], np.float32)
 
 
 def _examples(number: int, scene: Scene, settings: Settings) -> list[Example]:

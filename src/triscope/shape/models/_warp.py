@@ -1,9 +1,11 @@
-"""The warp of the sweep in torch: differentiable, one plane at a time."""
+"""The warp of the sweep in torch: differentiable, one plane or many at a time."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,30 +27,44 @@ def warped(
     Bilinear, zero outside; ``size`` (i, j) is that of the reference map. ``corners=False`` is the
     reading of the same grid by published code that names no convention.
     """
+    return warped_to(sources, warp, [depth], size, corners=corners)[:, :, 0]
+
+
+def warped_to(
+    sources: Float[Tensor, "s c h w"],
+    warp: Warp,
+    depths: ArrayLike,
+    size: tuple[int, int],
+    *,
+    corners: bool = True,
+) -> Float[Tensor, "s c d i j"]:
+    """The same for all planes in one call: on small maps a call costs more than its work."""
     h, w = sources.shape[-2:]
-    x, y = positions(warp, depth, size, sources.device)  # (s, i, j) each
+    x, y = positions(warp, depths, size, sources.device)  # (s, d, i, j) each
     grid = torch.stack([2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1], -1)
-    return F.grid_sample(
+    found = F.grid_sample(
         sources,
-        grid.to(sources.dtype),
+        grid.flatten(1, 2).to(sources.dtype),
         mode="bilinear",
         padding_mode="zeros",
         align_corners=corners,
     )
+    return found.reshape(*found.shape[:2], -1, *size)
 
 
 def positions(
-    warp: Warp, depth: float, size: tuple[int, int], device: torch.device
-) -> tuple[Float[Tensor, "s i j"], Float[Tensor, "s i j"]]:
-    """Columns and rows in each source; far outside where the point lies behind it."""
-    turn = torch.as_tensor(warp.turn * depth, dtype=torch.float32, device=device)
+    warp: Warp, depths: ArrayLike, size: tuple[int, int], device: torch.device
+) -> tuple[Float[Tensor, "s d i j"], Float[Tensor, "s d i j"]]:
+    """Columns and rows in each source on each plane; far outside where the point lies behind it."""
+    steps = np.asarray(depths, np.float64)[:, None, None]
+    turn = torch.as_tensor(warp.turn[:, None] * steps, dtype=torch.float32, device=device)
     shift = torch.as_tensor(warp.shift, dtype=torch.float32, device=device)
-    rows = torch.arange(size[0], dtype=torch.float32, device=device)[None, :, None]
-    columns = torch.arange(size[1], dtype=torch.float32, device=device)[None, None, :]
+    rows = torch.arange(size[0], dtype=torch.float32, device=device)[:, None]
+    columns = torch.arange(size[1], dtype=torch.float32, device=device)
 
     def row(i: int) -> Tensor:
-        a, b, c = (turn[:, i, j, None, None] for j in range(3))
-        return a * columns + b * rows + (c + shift[:, i, None, None])
+        a, b, c = (turn[:, :, i, j, None, None] for j in range(3))
+        return a * columns + b * rows + (c + shift[:, None, i, None, None])
 
     z = row(2)
     front = z > NEAREST
@@ -58,8 +74,8 @@ def positions(
 
 
 def variance(
-    reference: Float[Tensor, "c h w"], others: Float[Tensor, "s c h w"]
-) -> Float[Tensor, "c h w"]:
+    reference: Float[Tensor, "c *one h w"], others: Float[Tensor, "s c *d h w"]
+) -> Float[Tensor, "c *d h w"]:
     """The variance over all views, the reference among them: E[f^2] - E[f]^2."""
     n = len(others) + 1
     mean = (reference + others.sum(0)) / n

@@ -6,7 +6,7 @@ strong texture, edges in front of each other, and views in any direction.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -75,9 +75,75 @@ def clutter(
         _photo(f"{i:08d}", things, K, one, size, rng, blur=0.9 * patterns)
         for i, one in enumerate(_poses(rng, views, depth))
     ]
-    sources = {i: tuple((j, 1.0) for j in range(views) if j != i) for i in range(views)}
+    return _matched(taken, "clutter")
+
+
+def heap(seed: int, views: int = 4, size: tuple[int, int] = (128, 160)) -> Scene:
+    """Boxes, boards and balls stuck together, alone before a plain ground, mostly black; metres.
+
+    The cameras stand around it, up to some 25 degrees from the first one.
+    """
+    rng = np.random.default_rng([seed, 73])
+    depth = float(rng.uniform(0.5, 5.0))
+    things = _heaped(rng, depth)
+    K = _lens(rng, size)
+    ground = 0.03 if rng.random() < 0.6 else float(rng.uniform(0, 1))
+    taken = [
+        _photo(f"{i:08d}", things, K, one, size, rng, blur=0.9, ground=ground)
+        for i, one in enumerate(_around(rng, views, depth))
+    ]
+    return _matched(taken, "heap")
+
+
+def _matched(taken: list[View], layout: str) -> Scene:
+    """The scene of these views, each matched with all others."""
+    every = range(len(taken))
+    sources = {i: tuple((j, 1.0) for j in every if j != i) for i in every}
     ranges = {i: _range(view) for i, view in enumerate(taken)}
-    return Scene(tuple(taken), sources, ranges, unit="m", layout="clutter")
+    return Scene(tuple(taken), sources, ranges, unit="m", layout=layout)
+
+
+def _heaped(rng: np.random.Generator, depth: float) -> list[tuple[_Board | _Ball, Paint]]:
+    """Things about one place, of some third of the depth across."""
+    middle = np.array([0, 0, depth])
+    found: list[tuple[_Board | _Ball, Paint]] = []
+    for i in range(rng.integers(3, 8)):
+        place = middle + (0.13 * depth * rng.standard_normal(3) if i else 0.0)
+        reach = depth * rng.uniform(0.12, 0.45)
+        paint, kind = any_paint(rng, 0.6 * depth), rng.random()
+        shapes: Sequence[_Board | _Ball]
+        if kind < 0.3:
+            shapes = [_Ball(place, reach / 2)]
+        elif kind < 0.8:
+            shapes = _box(place, reach * rng.uniform(0.2, 1.0, 3), rng)
+        else:
+            one, two = reach * rng.standard_normal((2, 3)) * [1, 1, 0.6]
+            shapes = [_Board(place - (one + two) / 2, one, two)]
+        found += [(shape, paint) for shape in shapes]
+    return found
+
+
+def _box(middle: Floats, sides: Floats, rng: np.random.Generator) -> list[_Board]:
+    """The six faces of a box turned any way."""
+    axes = np.linalg.qr(rng.standard_normal((3, 3)))[0] * sides  # columns
+    low, high = middle - axes.sum(1) / 2, middle + axes.sum(1) / 2
+    pairs = ((0, 1), (1, 2), (2, 0))
+    return [_Board(low, axes[:, i], axes[:, j]) for i, j in pairs] + [
+        _Board(high, -axes[:, i], -axes[:, j]) for i, j in pairs
+    ]
+
+
+def _around(rng: np.random.Generator, views: int, depth: float) -> list[Floats]:
+    """Cameras on a ball about what lies at the depth, some degrees apart."""
+    reach = np.radians(rng.uniform(5, 25))
+    target = np.array([0, 0, depth])
+    found = []
+    for i in range(views):
+        across, up = reach * rng.uniform(-1, 1, 2) * [1, 0.6] * (i > 0)
+        away = np.array([np.sin(across) * np.cos(up), np.sin(up), -np.cos(across) * np.cos(up)])
+        eye = target + depth * rng.uniform(0.9, 1.1) * away
+        found.append(_looking(rng, eye, target - eye + 0.04 * depth * rng.standard_normal(3)))
+    return found
 
 
 def _things(
@@ -117,13 +183,17 @@ def _poses(rng: np.random.Generator, views: int, depth: float) -> list[Floats]:
     found = []
     for i in range(views):
         eye = reach * rng.uniform(-1, 1, 3) * [1, 0.6, 0.5] * (i > 0)
-        forward = target - eye + 0.06 * depth * rng.standard_normal(3)
-        forward /= np.linalg.norm(forward)
-        right = np.cross([0.04 * rng.standard_normal(), 1.0, 0], forward)
-        right /= np.linalg.norm(right)
-        turn = np.stack([right, np.cross(forward, right), forward])
-        found.append(pose(turn, -turn @ eye))
+        found.append(_looking(rng, eye, target - eye + 0.06 * depth * rng.standard_normal(3)))
     return found
+
+
+def _looking(rng: np.random.Generator, eye: Floats, forward: Floats) -> Floats:
+    """cam_T_world of a camera that looks along ``forward``, hardly rolled."""
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross([0.04 * rng.standard_normal(), 1.0, 0], forward)
+    right /= np.linalg.norm(right)
+    turn = np.stack([right, np.cross(forward, right), forward])
+    return pose(turn, -turn @ eye)
 
 
 def _photo(
@@ -134,6 +204,7 @@ def _photo(
     size: tuple[int, int],
     rng: np.random.Generator,
     blur: float,
+    ground: float = 0.5,
 ) -> View:
     """The nearest thing on each ray, painted, lit, with the exposure and noise of this photo."""
     world_T_cam = invert(cam_T_world)
@@ -144,7 +215,7 @@ def _photo(
     way = np.stack([one for one, _ in met])
     nearest, depth = way.argmin(0), way.min(0)
     known = depth < FAR
-    colour = np.full((len(rays), 3), 0.5)
+    colour = np.full((len(rays), 3), ground)
     lamp = LAMP / np.linalg.norm(LAMP)
     for i, (_, paint) in enumerate(things):
         rows = np.flatnonzero(known & (nearest == i))

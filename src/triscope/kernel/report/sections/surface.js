@@ -11,7 +11,23 @@ page.section("surface", (root, data) => {
   const normals = new Int8Array(bytes(data.normals).buffer);
   const marker = { at: null };
   const LOOKS = { top: [0, 0], front: [0, -1.45], side: [Math.PI / 2, -1.45] };
-  const start = () => ({ turn: -0.5, tilt: -0.65, far: 0.85 * data.extent, middle: [...data.middle] });
+  // The camera: rows right, up, back; looking at the middle from `far` away.
+  const axes = ({ turn, tilt }) => {
+    const [ct, st, cp, sp] = [Math.cos(turn), Math.sin(turn), Math.cos(tilt), Math.sin(tilt)];
+    return [[ct, st, 0], [-st * cp, ct * cp, -sp], [-st * sp, ct * sp, cp]];
+  };
+  const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+  const FOCAL = 2.2; // of half the height of the picture
+  const start = () => { // so far away that the whole box is in view
+    const way = { turn: -0.5, tilt: -0.65, middle: [...data.middle] };
+    const [right, up, back] = axes(way);
+    const wide = canvas.clientWidth / canvas.clientHeight || 1.5;
+    const needs = [0, 1, 2, 3, 4, 5, 6, 7].map((corner) => {
+      const c = data.low.map((low, i) => low + ((corner >> i) & 1) * data.span[i] - data.middle[i]);
+      return dot(back, c) + FOCAL * Math.max(Math.abs(dot(up, c)), Math.abs(dot(right, c)) / wide);
+    });
+    return { ...way, far: 1.05 * Math.max(...needs) };
+  };
   let eye = start();
 
   const legend = () => {
@@ -69,11 +85,6 @@ page.section("surface", (root, data) => {
   const binds = [buffer("place", places, 3, gl.SHORT), buffer("value", values, 1, gl.SHORT), buffer("normal", normals, 3, gl.BYTE)];
   const uniform = (name) => gl.getUniformLocation(program, name);
 
-  // The camera: rows right, up, back; looking at the middle from `far` away.
-  const axes = () => {
-    const [ct, st, cp, sp] = [Math.cos(eye.turn), Math.sin(eye.turn), Math.cos(eye.tilt), Math.sin(eye.tilt)];
-    return [[ct, st, 0], [-st * cp, ct * cp, -sp], [-st * sp, ct * sp, cp]];
-  };
   const draw = () => {
     const ratio = devicePixelRatio || 1;
     const [w, h] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
@@ -82,10 +93,9 @@ page.section("surface", (root, data) => {
     gl.enable(gl.DEPTH_TEST);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-    const [right, up, back] = axes();
+    const [right, up, back] = axes(eye);
     const from = eye.middle.map((m, i) => m + back[i] * eye.far);
-    const f = 2.2, near = eye.far * 0.01, most = eye.far + 4 * data.extent;
-    const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+    const f = FOCAL, near = eye.far * 0.01, most = eye.far + 4 * data.extent;
     const rows = [[...right, -dot(right, from)], [...up, -dot(up, from)], [...back, -dot(back, from)]];
     const z = (most + near) / (near - most), s = 2 * most * near / (near - most);
     const view = [];
@@ -131,7 +141,7 @@ page.section("surface", (root, data) => {
     const [dx, dy] = [e.clientX - last[0], e.clientY - last[1]];
     last = [e.clientX, e.clientY, last[2]];
     if (last[2] === 2 || e.shiftKey) {
-      const [right, up] = axes();
+      const [right, up] = axes(eye);
       const step = eye.far / canvas.clientHeight / 1.1;
       eye.middle = eye.middle.map((m, i) => m - right[i] * dx * step + up[i] * dy * step);
     } else {
