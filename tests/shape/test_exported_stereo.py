@@ -111,7 +111,7 @@ def test_a_check_of_rmvsnet_inspects_without_torch(tmp_path: Path) -> None:
     for i in range(2):
         write_part(tmp_path / "part" / "good" / str(i), Part("drilled"), rig, Look(seed=50 * i),
                    mesh_step=2.0)  # fmt: skip
-    settings = {"planes": 16, "relative": 0.02, "cell": 6.0, "agree": 2, "points": 1,
+    settings = {"planes": 64, "relative": 0.02, "cell": 6.0, "agree": 2, "points": 1,
                 "weights": "own"}  # fmt: skip
     check = triscope.fit("rmvsnet", tmp_path / "part", settings, out=tmp_path / "check",
                          calibrate=0)  # fmt: skip

@@ -10,9 +10,9 @@ from shape_toys import good
 
 from triscope.errors import BadSettings, DataError
 from triscope.kernel.results import Depth
-from triscope.shape import fusion, views
+from triscope.shape import fusion, matching, views
 from triscope.shape.distance import Distance
-from triscope.shape.scene import Scene
+from triscope.shape.scene import Range, Scene
 from triscope.shape.synth import KINDS, Look, Part, Rig
 from triscope.shape.synth.render import photograph
 
@@ -94,3 +94,11 @@ def test_planes_lie_a_pixel_apart_at_the_nearest_depth() -> None:
     inverse = np.linspace(1 / 200, 1 / 400, count)
     step = 1 / inverse[1] - 1 / inverse[0]
     assert step == pytest.approx(200 / view.K[0, 0], rel=0.02)
+
+
+def test_the_planes_that_are_asked_for_hold_for_a_scene_that_names_others() -> None:
+    scene = good()
+    named = scene.with_(ranges={0: Range(200.0, 400.0, 33)})
+    assert len(matching.depths_of(named, 0, [1], 12)) == 12
+    assert len(matching.depths_of(named, 0, [1], 0)) == 33
+    assert len(matching.depths_of(scene, 0, [1], 0)) == 192

@@ -104,7 +104,7 @@ def scan(scene: Scene, model: Stereo, name: str, settings: Any) -> Cloud:
 def seen_of(scene: Scene, model: Stereo, settings: Any) -> list[Seen | None]:
     """The depth of each view."""
     seen: list[Seen | None] = [None] * len(scene.views)
-    number = getattr(settings, "planes", 192)
+    number = getattr(settings, "planes", 0)
     for matched in match_views(scene, model, sources=settings.sources, number_of_planes=number):
         view = scene.views[matched.number]
         seen[matched.number] = Seen(matched.depth, view.cam_T_world)

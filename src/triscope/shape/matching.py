@@ -21,6 +21,7 @@ Progress = Callable[[str, int, int | None], None]
 KEPT = 24  # prepared views that are kept: each serves several references
 REASONS = ("known", "clipped", "textureless", "out of range", "improbable", "seen by one view")
 DARK, BRIGHT = 3, 252  # grey values at which a sensor tells nothing
+PLANES = 192  # of a view for which nobody says how many
 TEXTURE = 2.0  # grey values: least standard deviation of a 7 x 7 window
 
 
@@ -39,11 +40,13 @@ def match_views(
     model: Stereo,
     *,
     sources: int = 4,
-    number_of_planes: int = 192,
+    number_of_planes: int = 0,
     only: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Matched]:
     """Match each view with its best ``sources``; features are computed once an image.
+
+    ``number_of_planes`` 0: as many as the scene names, or 192.
 
     Raises DataError for a view without sources or without a depth range.
     """
@@ -83,7 +86,7 @@ def depths_of(
             f"view {name} has no depth range: give --near and --far, or let triscope shape views "
             "find it."
         )
-    return planes(found.near, found.far, found.planes or number_of_planes)
+    return planes(found.near, found.far, number_of_planes or found.planes or PLANES)
 
 
 class _Kept(OrderedDict[int, Any]):

@@ -2,7 +2,8 @@
 
 First the features alone, with the plain sum of the variances as the score of a plane (that is what
 a sweep without a regulariser would say); then the recurrent regulariser on features that stay;
-then both together. Each stage goes on where it was stopped.
+then both together; then again on larger photos that differ as those of real rigs do, with things
+that stand alone before a plain ground. Each stage goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -52,8 +53,11 @@ STAGES = (
     Stage("features", "features", 1600, 2e-3),
     Stage("planes", "planes", 300, 2e-3),
     Stage("all", "all", 1250, 1e-3),
-    Stage("varied", "all", 1600, 7e-4, (192, 240), 300, 100, 140, 2000, 1, (24, 32, 48, 96), True),
-)
+    Stage(
+        "varied", "all", 780, 7e-4, size=(192, 240), rooms=300, parts=100, heaps=140, first=2000,
+        batch=1, planes=(24, 32, 48, 96), varied=True,
+    ),
+)  # fmt: skip
 
 
 class Pupil:

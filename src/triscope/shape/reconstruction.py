@@ -23,7 +23,7 @@ def reconstruct(
     reference: str | Path | None = None,
     settings: comparison.Settings = comparison.Settings(),
     sources: int = 4,
-    number_of_planes: int = 192,
+    number_of_planes: int = 0,
     near: float = 0.0,
     far: float = 0.0,
     unit: str = "",

@@ -81,7 +81,7 @@ def depth(
     model: Stereo,
     *,
     sources: int = 4,
-    number_of_planes: int = 192,
+    number_of_planes: int = 0,
     second: Any = "interval",
     progress: Progress | None = None,
 ) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def model_options() -> list[click.Option]:
         option("--weights", "FILE", "Its weights, where it has any.", default=""),
         click.Option(["--refine"], is_flag=True, help="Refine the depth on the photos (rmvsnet); "
                      "with mvsnet: the weights hold its refinement."),
-        option("--planes", "N", "Depth planes.", default=192),
+        option("--planes", "N", "Depth planes; by default as many as the scene names, or 192.",
+               default=0),
         option("--sources", "N", "Views that each view is matched with.", default=4),
     ]  # fmt: skip
 
