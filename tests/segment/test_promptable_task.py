@@ -42,8 +42,22 @@ def test_random_points_lie_in_the_mask() -> None:
         assert all(masks[i, y, x] for i, (x, y) in enumerate(cells.tolist()))
 
 
+def test_centred_points_lie_where_people_click() -> None:
+    """All of them for a share of 1, about half of them for a half; a faint mask has no middle."""
+    masks = disc(32, 8, 20, 5).expand(200, 32, 32)
+
+    def central(centred: float) -> float:
+        points = sampling.random_points(masks, SIDE, centred)
+        cells = ((points[:, 0] + 0.5) * 32 / SIDE).long()
+        assert all(masks[0, y, x] for x, y in cells.tolist())
+        return float((cells == torch.tensor([8, 20])).all(1).float().mean())
+
+    assert central(1.0) == 1 and 0.3 < central(0.5) < 0.7 and central(0.0) < 0.1
+    assert sampling.random_points(0.3 * masks, SIDE, 1.0).unique(dim=0).shape[0] > 20
+
+
 def test_an_empty_mask_still_gives_a_point_of_the_image() -> None:
-    points = sampling.random_points(torch.zeros(1, 32, 32), SIDE)
+    points = sampling.random_points(torch.zeros(1, 32, 32), SIDE, 1.0)
     assert ((points >= 0) & (points < SIDE)).all()
 
 
@@ -75,6 +89,12 @@ def test_clicks_correct_what_is_wrong() -> None:
     point, label = sampling.correcting_points(too_much, truth, SIDE)
     x, y = ((point[0, 0] + 0.5) * 32 / SIDE).long().tolist()
     assert label.item() == 0 and truth[0, y, x] == 0
+
+
+def test_centred_clicks_correct_the_middle_of_what_is_wrong() -> None:
+    truth = disc(32, 16, 16, 8)[None]
+    point, label = sampling.correcting_points(torch.full((1, 32, 32), -5.0), truth, SIDE, 1.0)
+    assert ((point[0, 0] + 0.5) * 32 / SIDE).long().tolist() == [16, 16] and label.item() == 1
 
 
 def test_without_error_the_click_is_on_the_mask() -> None:

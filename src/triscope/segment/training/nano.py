@@ -44,12 +44,17 @@ def stages(seed: int = 0) -> tuple[Stage, ...]:
     )
     two = replace(one, clicks=1)
     more = replace(one, clicks=4, rounds_without=1, fewer=True)
+    # People click the middle of a thing: half of the clicks lie there, and the three answers differ
+    # more, since what was meant is clearer.
+    two_in, more_in = (replace(one, centred=0.5, all_of_point=0.03) for one in (two, more))
     return (
         Stage("first", 128, _plan(4000, 12, 1.5e-3, seed, "constant"), 6, one),
         Stage("second", 256, _plan(3900, 6, 1e-3, seed, "cosine"), 6, two),
         Stage("longer", 256, _plan(5000, 6, 7e-4, seed, "cosine"), 6, two),
         Stage("third", 512, _plan(550, 2, 3e-4, seed, "cosine", 250), 4, more, 0.25),
         Stage("fourth", 512, _plan(400, 2, 2.5e-4, seed, "cosine", 200), 4, more, 0.25),
+        Stage("middles", 256, _plan(4300, 6, 5e-4, seed, "cosine"), 6, two_in),
+        Stage("last", 512, _plan(400, 2, 2.5e-4, seed, "cosine", 200), 4, more_in, 0.25),
     )
 
 

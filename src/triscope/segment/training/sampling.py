@@ -9,15 +9,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from triscope.segment.evaluate.clicks import centre_of
+
 BOX_NOISE_SHARE, BOX_NOISE_PX = 0.1, 20.0  # standard deviation and limit of each coordinate
 
 
-def random_points(shares: Float[Tensor, "n l l"], side: int) -> Float[Tensor, "n 1 2"]:
-    """A point of each map, more likely where the share is larger; anywhere in an empty map."""
+def random_points(
+    shares: Float[Tensor, "n l l"], side: int, centred: float = 0.0
+) -> Float[Tensor, "n 1 2"]:
+    """A point of each map, more likely where the share is larger; anywhere in an empty map.
+
+    As many as the share ``centred`` lie in the cell that is farthest from the outside, where people
+    click.
+    """
     n, cells = shares.shape[0], shares.shape[-1]
     weights = shares.flatten(1)
     weights = torch.where(weights.sum(dim=1, keepdim=True) > 0, weights, torch.ones_like(weights))
     index = torch.multinomial(weights, 1)[:, 0]
+    if centred:
+        for i in (torch.rand(n) < centred).nonzero()[:, 0].tolist():
+            inner = shares[i].cpu().numpy() >= 0.5
+            if inner.any():
+                x, y = centre_of(inner)
+                index[i] = int(y) * cells + int(x)
     inside = torch.rand(n, 2, device=shares.device)
     cell = torch.stack([index % cells, index // cells], dim=1)
     return (((cell + inside) * (side / cells)) - 0.5).clamp(0, side - 1)[:, None]
@@ -55,7 +69,7 @@ def _span(line: Float[Tensor, "n l"]) -> tuple[Float[Tensor, "n"], Float[Tensor,
 
 
 def correcting_points(
-    logits: Float[Tensor, "n l l"], shares: Float[Tensor, "n l l"], side: int
+    logits: Float[Tensor, "n l l"], shares: Float[Tensor, "n l l"], side: int, centred: float = 0.0
 ) -> tuple[Float[Tensor, "n 1 2"], Float[Tensor, "n 1"]]:
     """A point of each mask's error region, labelled 1 where something was missed, else 0.
 
@@ -65,7 +79,7 @@ def correcting_points(
     wrong = (found != truth).to(shares.dtype)
     none = ~wrong.flatten(1).any(dim=1)
     wrong = torch.where(none[:, None, None], shares, wrong)
-    points = random_points(wrong, side)
+    points = random_points(wrong, side, centred)
     cell = (points[:, 0] * (shares.shape[-1] / side)).long().clamp(0, shares.shape[-1] - 1)
     label = truth[torch.arange(len(truth)), cell[:, 1], cell[:, 0]]
     return points, label.to(shares.dtype)[:, None]

@@ -27,6 +27,7 @@ class Recipe:
     rounds_without: int = 2  # rounds in which only the mask of the round before comes back
     fewer: bool = False  # each update draws how many of the clicks it makes, none included
     boxes: float = 0.5  # share of masks whose first prompt is a box, not a point
+    centred: float = 0.0  # share of clicks in the middle of their region, not anywhere in it
     focal: float = 20.0  # weight of the focal loss
     dice: float = 1.0  # weight of the dice loss
     quality: float = 1.0  # weight of the error of the predicted IoU
@@ -35,7 +36,8 @@ class Recipe:
     all_of_box: float = 0.0  # likewise of a box, which leaves less to choose from
 
     def __post_init__(self) -> None:
-        weights, shares = ("focal", "dice", "quality"), ("boxes", "all_of_point", "all_of_box")
+        weights = ("focal", "dice", "quality")
+        shares = ("boxes", "centred", "all_of_point", "all_of_box")
         require(
             self,
             clicks=(self.clicks >= 0, "0 or more"),
@@ -131,7 +133,8 @@ class PromptableTask:
         if with_box:
             prompts.boxes = sampling.noisy_boxes(truth, side)
         else:
-            prompts.click(sampling.random_points(truth, side), truth.new_ones(len(truth), 1))
+            points = sampling.random_points(truth, side, self.recipe.centred)
+            prompts.click(points, truth.new_ones(len(truth), 1))
         return prompts
 
     def _round(
@@ -143,7 +146,10 @@ class PromptableTask:
             assert prompts.masks is not None
             prompts.click(
                 *sampling.correcting_points(
-                    prompts.masks[:, 0], prompts.truth, self._network.image_size
+                    prompts.masks[:, 0],
+                    prompts.truth,
+                    self._network.image_size,
+                    self.recipe.centred,
                 )
             )
         logits, quality = self._network.decode(
