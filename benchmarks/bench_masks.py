@@ -33,7 +33,6 @@ FOLDS = 5
 TILE, OVERLAP = 128, 16  # pixels of the windows
 LOW = 0.3  # IoU below which a network has not learned enough
 NAMES = ("crackforest", "magnetic_tile")
-BEFORE = "Four folds of crackforest were trained before the last layer of U-Net learned faster."
 KINDS = ("iou", "dice", "boundary_f")
 SETTINGS: dict[str, Any] = {
     "weights": str(MOBILENET),
@@ -91,7 +90,7 @@ def masks(only_done: bool = False) -> page.Section:
         rows,
         COMMAND,
         [*short, *(f"{name} is not measured yet." for name in NAMES if name not in str(rows))],
-        [*(f"{name}: {_told_of(OWN[name])}." for name in NAMES), BEFORE],
+        [f"{name}: {_told_of(OWN[name])}." for name in NAMES],
     )
 
 
