@@ -5,9 +5,9 @@
 Drilled plates of 100 mm in a rig of 12 cameras, each with its own surface grain and sensor noise.
 Parts and what was measured of them stay in FOLDER; a run that was stopped goes on. A good part is
 judged by a check that learned from the other good ones, a defective part by one that learned from
-all good ones. No
-setting was chosen on these parts. The line between good and bad is twice the largest score of the
-good parts that the check knows; a good part above the line of the others is a false alarm.
+all good ones. No setting was chosen on these parts. The line between good and bad is twice the
+largest score of the good parts that the check knows; a good part above the line of the others is a
+false alarm.
 """
 
 from __future__ import annotations
