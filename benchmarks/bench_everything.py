@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import types
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import torch
 
 from benchmarks.machine import machine
 from benchmarks.measure import Run, alternating, clock, middle, peak_mb, run
+from benchmarks.published_sam import published_package
 from triscope.segment.everything import Settings, everything
 from triscope.segment.many_points import ManyPoints
 from triscope.segment.models.sam import mobile_sam
@@ -45,16 +45,11 @@ def weights() -> dict[str, torch.Tensor]:
 
 def published(folder: Path, settings: Settings, image: Any) -> tuple[Any, Any]:
     """The generator of others with timm and torchvision as they are installed."""
-    sys.path.insert(0, str(folder))
-    for name in ("timm.models.layers", "timm.models.registry"):  # moved in newer versions of timm
-        if name not in sys.modules:
-            sys.modules[name] = _stand_in(name)
-    from mobile_sam import SamAutomaticMaskGenerator, sam_model_registry
-
-    network = sam_model_registry["vit_t"]()
+    package = published_package(folder)
+    network = package.sam_model_registry["vit_t"]()
     network.load_state_dict(weights())
     network.eval()
-    generator = SamAutomaticMaskGenerator(
+    generator = package.SamAutomaticMaskGenerator(
         network,
         points_per_side=settings.points_per_side,
         pred_iou_thresh=settings.pred_iou_thresh,
@@ -65,16 +60,6 @@ def published(folder: Path, settings: Settings, image: Any) -> tuple[Any, Any]:
         found = generator.generate(image)
     masks = [row["segmentation"] for row in found]
     return used, [(row["predicted_iou"], mask) for row, mask in zip(found, masks, strict=True)]
-
-
-def _stand_in(name: str) -> types.ModuleType:
-    import timm.layers
-    import timm.models
-
-    module = types.ModuleType(name)
-    source = timm.layers if name.endswith("layers") else timm.models
-    module.__dict__.update(source.__dict__)
-    return module
 
 
 def ours(settings: Settings, image: Any, half: bool) -> tuple[Any, Any]:

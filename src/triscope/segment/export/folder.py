@@ -14,7 +14,8 @@ from triscope.kernel.export.onnx import write_onnx
 from triscope.kernel.protocols import Graph
 from triscope.kernel.runtime.card import Card, sha256, write_card
 from triscope.kernel.runtime.folder import replacing
-from triscope.segment.export.graphs import DecoderGraph, EncoderGraph, Options
+from triscope.segment.export.encoder import EncoderGraph
+from triscope.segment.export.graphs import DecoderGraph, Options
 from triscope.segment.export.tail import append_tail
 from triscope.segment.models._nano_decoder import NanoDecoder
 from triscope.segment.models.sam import Sam

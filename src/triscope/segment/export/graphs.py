@@ -1,6 +1,6 @@
-"""What is exported: the image encoder, and a prompt decoder with the published signature.
+"""The prompt decoder as it is exported: with the published signature.
 
-The decoder is re-arranged without changing its answer (see ``many_points``): projections of the
+It is re-arranged without changing its answer (see ``many_points``): projections of the
 image are folded into the few tokens, and the upscaler is written as matrix products with the
 channels last. Sparse and dense prompts enter as in the published ``SamOnnxModel``.
 """
@@ -29,17 +29,6 @@ class Options:
     single_mask: bool = False  # answer the one best mask instead of all four
     stability: bool = False  # answer stability scores in place of predicted IoU
     extra: bool = False  # answer stability scores and areas of the full masks too
-
-
-class EncoderGraph(nn.Module):
-    """``images`` (b, 3, s, s), normalised and padded, to ``image_embeddings`` (b, d, g, g)."""
-
-    def __init__(self, network: Sam) -> None:
-        super().__init__()
-        self.encoder = network.image_encoder
-
-    def forward(self, images: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b d g g"]:
-        return self.encoder(images)
 
 
 class DecoderGraph(nn.Module):
@@ -130,7 +119,10 @@ class FoldedDecoder(nn.Module):
             queries = block.among_tokens(queries, tokens)
             placed = image + positions
             queries = block.after_image(queries, look(queries + tokens, placed, image))
-            image = block.norm4(image + tell(queries + tokens, queries, placed))
+            told = tell(queries + tokens, queries, placed)
+            # Of rank four: the sum of rank three is fused with the norm, into a kernel that takes
+            # three times as long as the two.
+            image = block.norm4((image + told)[:, :, None]).squeeze(2)
         own = 1 + self.decoder.masks
         queries, tokens = queries[:, :own], tokens[:, :own]
         queries = self.norm_last(
@@ -195,7 +187,8 @@ class FoldedTell(nn.Module):
         shares = scores.unflatten(2, (self.heads, t)).softmax(dim=3).flatten(2)
         v = self.attention.v_proj(told).unflatten(2, (self.heads, -1)).transpose(1, 2)
         values = (v @ self.get_buffer("spread")).reshape(n, self.heads * t, c)
-        return shares @ values + self.attention.out_proj.bias
+        # The shares of a head sum to one: the bias, spread over the heads, comes with the values.
+        return shares @ (values + self.attention.out_proj.bias / self.heads)
 
 
 class MatrixUpscaler(nn.Module):
@@ -216,14 +209,15 @@ class MatrixUpscaler(nn.Module):
     ) -> Float[Tensor, "n m l l"]:
         n, p = image.shape[0], image.shape[1]
         grid, masks = round(p**0.5), vectors.shape[1]
-        twice = (image @ self.get_buffer("first")).reshape(n, 4 * p, -1) + self.bias1
+        first, second = self.get_buffer("first"), self.get_buffer("second")
+        twice = torch.addmm(self.bias1.repeat(4), image.flatten(0, 1), first).reshape(n, 4 * p, -1)
         weight, bias = self.norm.get_parameter("weight"), self.norm.get_parameter("bias")
         twice = F.gelu(F.layer_norm(twice, weight.shape, weight, bias, 1e-6))
-        four = (twice @ self.get_buffer("second")).reshape(n, 16 * p, -1) + self.bias2
-        flat = F.gelu(four) @ vectors.transpose(1, 2)  # (n, 16p, m)
+        four = torch.addmm(self.bias2.repeat(4), twice.flatten(0, 1), second)
+        flat = vectors @ F.gelu(four).reshape(n, 16 * p, -1).transpose(1, 2)  # (n, m, 16p)
         # One cell of the grid is 2x2 cells of 2x2 pixels: (y, x, a, b, d, e).
-        cells = flat.reshape(n, grid, grid, 2, 2, 2, 2, masks)
-        return cells.permute(0, 7, 1, 3, 5, 2, 4, 6).reshape(n, masks, 4 * grid, 4 * grid)
+        cells = flat.reshape(n, masks, grid, grid, 2, 2, 2, 2)
+        return cells.permute(0, 1, 2, 4, 6, 3, 5, 7).reshape(n, masks, 4 * grid, 4 * grid)
 
 
 def _by_head(linear: nn.Linear, heads: int) -> Float[Tensor, "h d c"]:

@@ -149,14 +149,29 @@ class TinyBlock(nn.Module):
         self.mlp = NormedMLP(width=width, hidden=4 * width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        tokens = x.permute(0, 2, 3, 1)  # (b, h, w, c)
+        tokens = _as_tokens(x)
+        tokens = _as_tokens(self.local_conv(_as_map(tokens + self._attend(x), x)))
+        return _as_map(tokens + self.mlp(tokens), x)
+
+    def _attend(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t c"]:
         # Here, unlike in the ViT, the padding comes before the norm inside the attention.
-        windows, padded = to_windows(tokens, self.window)
+        windows, padded = to_windows(x.permute(0, 2, 3, 1), self.window)
         n, side, _, c = windows.shape
         attended = self.attn(windows.reshape(n, side * side, c)).reshape(n, side, side, c)
-        tokens = tokens + from_windows(attended, padded, (x.shape[2], x.shape[3]))
-        tokens = self.local_conv(tokens.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return (tokens + self.mlp(tokens)).permute(0, 3, 1, 2)
+        return from_windows(attended, padded, (x.shape[2], x.shape[3])).flatten(1, 2)
+
+
+def _as_tokens(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t c"]:
+    """Of rank three: OpenVINO keeps maps channels last and would turn (b, h, w, c) once more."""
+    return maps.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _as_map(
+    tokens: Float[Tensor, "b t c"], like: Float[Tensor, "b c h w"]
+) -> Float[Tensor, "b c h w"]:
+    """Tokens as the map that they were."""
+    b, c, h, w = like.shape
+    return tokens.reshape(b, h, w, c).permute(0, 3, 1, 2)
 
 
 class WindowAttention(nn.Module):
