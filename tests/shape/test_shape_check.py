@@ -12,11 +12,13 @@ from shape_toys import block, block_distance, dented_cloud
 import triscope
 from outside import real_data
 from triscope.errors import DataError, EmptyData
+from triscope.kernel.results import Finding
 from triscope.kernel.runtime.card import Card
 from triscope.kernel.runtime.seen import Seen
 from triscope.shape import comparison, golden, habits, stages
 from triscope.shape.comparison import Settings
 from triscope.shape.formats import open_scene
+from triscope.shape.in_photo import Photo
 from triscope.shape.stereo import stereo
 from triscope.shape.surface import Cloud
 from triscope.shape.synth import Look, Part, Rig, write_part
@@ -97,10 +99,32 @@ def test_a_check_of_shape_fits_saves_opens_and_finds_a_bend(tmp_path: Path) -> N
     bad = opened.inspect(tmp_path / "bent")
     assert bad.verdict.outcome == "fail" and bad.findings
     assert {f.label for f in bad.findings} <= {"raised", "lowered"}
+    assert bad.heatmap is not None and bad.heatmap.values.max() == pytest.approx(bad.score, rel=0.5)
+    photo = opened.picture(tmp_path / "bent")
+    boxes = [f.box for f in bad.findings if f.box is not None]
+    assert boxes and photo.shape == (96, 128, 3) == (*bad.image_size, 3)
+    assert all(0 <= x0 < x1 <= 128 and 0 <= y0 < y1 <= 96 for x0, y0, x1, y1 in boxes)
     again = triscope.open(tmp_path / "check").inspect(tmp_path / "bent")
     assert again.score == bad.score
     page = opened.report(tmp_path / "bent", tmp_path / "report")  # type: ignore[attr-defined]
     assert "fail" in page.read_text()
+
+
+def test_what_is_off_is_shown_in_the_photo_unless_it_is_hidden() -> None:
+    K = np.array([[100.0, 0, 32], [0, 100, 24], [0, 0, 1]])
+    photo = Photo(K, np.eye(4), (48, 64))
+    points = np.array([[0.0, 0, 10], [0, 0, 20], [1, 0, 10], [0, 0, -10], [50, 0, 10]])
+    heat = photo.heat(points, np.array([0.2, 0.9, 0.4, 0.8, 0.7]), 0.4).values
+    assert heat.shape == (12, 16)
+    assert heat[6, 8] == np.float32(0.2)  # 0.9 lies behind it
+    assert heat[6, 10] == np.float32(0.4)
+    assert np.count_nonzero(heat) == 2  # what is behind the camera or beside the photo is not seen
+    measures = {"x_mm": 1.0, "y_mm": 0.5, "z_mm": 10.0, "size_x_mm": 0.4, "size_y_mm": 0.2,
+                "size_z_mm": 0.0}  # fmt: skip
+    boxed = photo.boxed(Finding("raised", 0.4, measures=measures))
+    assert boxed.box == pytest.approx((40, 28, 45, 31))
+    behind = Finding("raised", 0.4, measures={**measures, "z_mm": -10.0})
+    assert photo.boxed(behind).box is None
 
 
 def test_folders_that_hold_no_scan_are_said_so(tmp_path: Path) -> None:

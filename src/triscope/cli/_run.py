@@ -43,9 +43,11 @@ class Run:
         explain = _explainer(check) if options["explain"] else None
         if options["report"]:
             most = options["pictures"]
-            self.report = InspectionReport(check.card, title, most=most, explain=explain)
+            self.report = InspectionReport(
+                check.card, title, most=most, explain=explain, picture=check.picture
+            )
         if options["overlays"]:
-            self.overlays = Overlays(options["overlays"], check.card, explain)
+            self.overlays = Overlays(options["overlays"], check.card, explain, check.picture)
 
     def go(self, captures: Captures, report: Progress) -> None:
         """Inspect everything; when Ctrl-C comes, what was done is counted and written."""
@@ -96,7 +98,9 @@ class Run:
     def subtitle(self) -> str:
         """The line below the title of the report."""
         when = datetime.now().astimezone().strftime("%d %B %Y, %H:%M")
-        return f"{when} · {self.counts.total()} captures · triscope {__version__}"
+        total = self.counts.total()
+        captures = f"{total} capture{'' if total == 1 else 's'}"
+        return f"{when} · {captures} · triscope {__version__}"
 
     def write_report(self) -> None:
         """Write the page, where one was asked for."""

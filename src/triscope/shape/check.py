@@ -31,6 +31,7 @@ from triscope.shape.distance import Distance
 from triscope.shape.formats import open_scene
 from triscope.shape.grid import AT, neighbours
 from triscope.shape.habits import Reference
+from triscope.shape.in_photo import Photo
 from triscope.shape.proof import StereoEngine
 from triscope.shape.reporting import write_deviation
 from triscope.shape.stereo import Stereo, settings_of, stereo
@@ -49,10 +50,14 @@ class Scan:
     filled: NDArray[np.float64]  # (n,) mm of surface where good scans have none
 
     @property
+    def beyond(self) -> NDArray[np.float64]:
+        """(n,) the deviation beyond what good scans vary, with its sign."""
+        return np.sign(self.deviation) * np.maximum(np.abs(self.deviation) - self.usual, 0)
+
+    @property
     def score(self) -> float:
         """Millimetres beyond what good scans vary, of the worst place large enough."""
-        beyond = np.sign(self.deviation) * np.maximum(np.abs(self.deviation) - self.usual, 0)
-        return max(worst_pair(self.whole.cells.place, one) for one in (beyond, self.filled))
+        return max(worst_pair(self.whole.cells.place, one) for one in (self.beyond, self.filled))
 
 
 class ShapeCheck(Check):
@@ -94,17 +99,26 @@ class ShapeCheck(Check):
         scene = open_scene(sample.source, "interval")
         cloud = golden.scan(scene, self._model(), self.card.model, self.settings)
         whole = golden.compared(cloud, self._surface(), self.settings)
-        size = scene.views[0].size
-        return Prepared({"cells": whole.cells.deviation[None]}, size, perf_counter() - start, whole)
+        photo = Photo.first_of(scene, whole.alignment.reference_T_scan)
+        taken = perf_counter() - start
+        return Prepared({"cells": whole.cells.deviation[None]}, photo.size, taken, (whole, photo))
 
     def compute(self, prepared: Sequence[Prepared]) -> list[dict[str, Any]]:
         """Nothing is left to compute: the sweep needs all views of a capture together."""
         return [dict(item.inputs) for item in prepared]
 
     def read(self, outputs: Mapping[str, Any], prepared: Prepared) -> Reading:
-        """Score, findings and the numbers of the whole."""
-        found = self.judged(prepared.extra)
-        return Reading(found.score, self.findings(found), None, prepared.extra.summary())
+        """Score, findings and the numbers of the whole; the evidence is that of one photo."""
+        whole, photo = prepared.extra
+        found = self.judged(whole)
+        findings = tuple(photo.boxed(finding) for finding in self.findings(found))
+        shown = np.maximum(np.abs(found.beyond), found.filled)
+        heat = photo.heat(whole.cells.centre, shown, found.score)
+        return Reading(found.score, findings, heat, whole.summary())
+
+    def picture(self, source: Any) -> NDArray[Any]:
+        """The first photo of a scan: findings and evidence are in its pixels."""
+        return open_scene(source, "interval").views[0].read()
 
     def judged(self, whole: Comparison) -> Scan:
         """What of a comparison goes beyond good scans."""
@@ -131,7 +145,7 @@ class ShapeCheck(Check):
         prepared = self.prepare(sample)
         reading = self.read({}, prepared)
         verdict: Verdict = self.judge(reading)
-        whole: Comparison = prepared.extra
+        whole: Comparison = prepared.extra[0]
         shown = Comparison(whole.cloud, whole.cells, reading.findings, whole.alignment,
                            whole.left_out, whole.covered, whole.unit)  # fmt: skip
         tolerance = float(np.median(self._known().spread)) * 3 + 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -31,18 +32,25 @@ from triscope.kernel.report.sections.verdicts import verdicts
 from triscope.kernel.results import Inspection, Skipped
 from triscope.kernel.runtime.card import Card
 
+Picture = Callable[[Any], NDArray[Any]]
 PICTURES = 160  # about 5 MB of page
 
 
 class InspectionReport:
     """Collects inspections and writes them as one page.
 
-    ``most`` captures get a picture; numbers are kept of all. ``explain`` gives the evidence in a
-    video, where that was asked for.
+    ``most`` captures get a picture, the one that ``picture`` gives of the capture; numbers are kept
+    of all. ``explain`` gives the evidence in a video, where that was asked for.
     """
 
     def __init__(
-        self, card: Card, title: str = "", *, most: int = PICTURES, explain: Explain | None = None
+        self,
+        card: Card,
+        title: str = "",
+        *,
+        most: int = PICTURES,
+        explain: Explain | None = None,
+        picture: Picture = read_image,
     ) -> None:
         self.card = card
         self.title = title or f"Inspection with {card.model}"
@@ -50,7 +58,7 @@ class InspectionReport:
         self.skipped: list[Skipped] = []
         self.figures: list[Figure] = []
         self.more: list[Section] = []  # sections of other kinds of answers
-        self._explain = explain
+        self._explain, self._picture = explain, picture
         self._choice: Choice[Shown] = Choice(most, card.zones)
         self._misses = Misses(card.answers)
         self._start = perf_counter()
@@ -88,12 +96,12 @@ class InspectionReport:
         source: Any = sample.source if sample is not None else answer.source
         seen, heat, image = _light(answer), answer.heatmap, None
         try:
-            if is_video(source):
+            if self.card.capture == "clip" and is_video(source):
                 made = filmed(answer, source, self._explain)
                 image, heat = made.picture, made.heat
                 seen = replace(seen, image_size=image.shape[:2])
             else:
-                image = read_image(source)
+                image = self._picture(source)
         except DataError:
             return None
         return Shown(

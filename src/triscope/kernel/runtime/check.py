@@ -14,9 +14,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from triscope.errors import CheckError, UnreadableImage
-from triscope.kernel.data import Dataset, Sample, load, open_data
+from triscope.kernel.data import Dataset, Sample, load, open_data, read_image
 from triscope.kernel.protocols import Progress
 from triscope.kernel.results import Inspection, Skipped, Verdict, Zones
 from triscope.kernel.runtime.card import Card
@@ -106,6 +107,13 @@ class Check(ABC):
     def captures(self, source: Any) -> Dataset:
         """The captures behind a folder, glob, list or array."""
         return open_data(source)
+
+    def picture(self, source: Any) -> NDArray[Any]:
+        """What a person looks at of a capture, (h, w[, 3]); raises DataError where there is none.
+
+        Findings and evidence are in its pixels.
+        """
+        return read_image(source)
 
     def inspect(self, source: Any) -> Inspection:
         """Inspect one capture: a path, an address or an array (h, w[, 3]).

@@ -18,8 +18,7 @@ def card(of: Card) -> Section:
     facts = {
         "model": of.model,
         "version": f"{version.number} ({made})",
-        "input": f"{of.size[0]} × {of.size[1]} px"
-        + (f", windows of {of.tile} px overlapping by {of.overlap}" if of.tile else ""),
+        "input": _input(of),
         "engine": f"{of.engine}, {of.precision}",
         "code": of.code,
     }
@@ -32,6 +31,11 @@ def card(of: Card) -> Section:
         facts["scale"] = f"{of.mm_per_px:g} mm a pixel"
     groups = [(name, flat(getattr(of, name))) for name in GROUPS if getattr(of, name)]
     return section("card", "The check", facts=facts, groups=groups)
+
+
+def _input(of: Card) -> str:
+    windows = f", windows of {of.tile} px overlapping by {of.overlap}" if of.tile else ""
+    return f"{of.size[0]} × {of.size[1]} px{windows}" if any(of.size) else "of any size"
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
