@@ -81,7 +81,7 @@ def test_an_overlay_shows_verdict_heat_and_contour() -> None:
 
 
 def test_overlays_are_written_below_their_folder(tmp_path: Path) -> None:
-    names = Overlays(tmp_path, type("Card", (), {"zones": ZONES})())
+    names = Overlays(tmp_path, type("Card", (), {"zones": ZONES, "capture": "image"})())
     assert names.name("a/b/c/d.png") == "b_c_d.png"
     assert names.name("x/b/c/d.jpg") == "b_c_d-2.png"
     assert names.name("../../etc/passwd") == "etc_passwd.png"
