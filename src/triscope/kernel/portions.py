@@ -8,7 +8,7 @@ from typing import Any
 
 from triscope.errors import BadSettings, DataError, EmptyData
 from triscope.kernel.data import Dataset, Sample, open_data
-from triscope.kernel.data.problems import Problems
+from triscope.kernel.data.problems import UNLABELLED, Problems
 from triscope.kernel.data.splits import hold_out, units
 from triscope.kernel.runtime.check import as_sample
 
@@ -109,7 +109,7 @@ def _good_of(pool: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], tuple[str, .
     if len(judged) < len(pool):
         for sample in pool:
             if sample.label is None:
-                problems.add("images without a label were left out", sample.name)
+                problems.add(UNLABELLED, sample.name)
     return tuple(sample for sample in judged if _may_be_good(sample)), problems.told()
 
 

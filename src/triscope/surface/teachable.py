@@ -8,6 +8,7 @@ from typing import Literal
 
 from triscope.errors import DataError
 from triscope.kernel.data import Dataset, Problems, Sample, checked_boxes, size_of
+from triscope.kernel.data.problems import UNLABELLED
 
 Needs = Literal["label", "boxes", "mask"]
 Found = tuple[tuple[Sample, ...], tuple[str, ...]]  # samples to learn from, lines of problems
@@ -32,7 +33,7 @@ def teachable(data: Dataset, classes: Sequence[str], needs: Needs) -> Found:
 
 def _labelled(sample: Sample, classes: Sequence[str], problems: Problems) -> Sample | None:
     if sample.label is None:
-        problems.add("images without a label were left out", sample.name)
+        problems.add(UNLABELLED, sample.name)
     elif sample.label not in classes:
         problems.add(f"images of a class that is not learned ({sample.label})", sample.name)
     else:
@@ -42,7 +43,7 @@ def _labelled(sample: Sample, classes: Sequence[str], problems: Problems) -> Sam
 
 def _drawn(sample: Sample, classes: Sequence[str], problems: Problems) -> Sample | None:
     if sample.label is None:
-        problems.add("images without a label were left out", sample.name)
+        problems.add(UNLABELLED, sample.name)
     elif not sample.good and sample.mask is None:
         problems.add("images of a defect without a mask were left out", sample.name)
     else:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 EXAMPLES = 3
+UNLABELLED = "images without a label were left out"
 
 
 @dataclass
