@@ -202,7 +202,7 @@ def test_the_engine_from_the_command_line(
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         taken = answer(capsys, "engine", folder, "serve", "--port", port, code=2)
-    assert f"port {port} is not free" in taken["message"]
+    assert f"port {port} cannot be used" in taken["message"]
     refused = answer(capsys, "engine", folder, "advance", code=2)
     assert "finish at least one first" in refused["message"]
 

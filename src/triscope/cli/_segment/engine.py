@@ -97,7 +97,9 @@ def _serve(engine: Any, port: int) -> None:
     try:
         server = serve(engine, port)
     except OSError as error:
-        raise UsageError(f"port {port} is not free ({error.strerror}): --port N.") from error
+        raise UsageError(
+            f"port {port} cannot be used ({error.strerror}): give another with --port N."
+        ) from error
     note(f"the engine answers at http://127.0.0.1:{server.server_address[1]}/state; Ctrl-C ends.")
     try:
         server.serve_forever()
