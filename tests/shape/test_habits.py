@@ -1,4 +1,4 @@
-"""What good scans teach: habits, their spread, and where there should be no surface."""
+"""What good scans teach: habits and their spread."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from shape_toys import block
+from shape_toys import block_distance
 
 from triscope.errors import CheckDamaged
 from triscope.shape.check import worst_pair
 from triscope.shape.comparison import Cells, cells_of
 from triscope.shape.grid import AROUND, AT, neighbours, places_of
-from triscope.shape.habits import Reference, blocks, deviation_of, learned, load_reference
+from triscope.shape.habits import Reference, deviation_of, learned, load_reference
 from triscope.shape.surface import Cloud
+from triscope.shape.voids import blocks_of
 
 SIDE, FULL, N = 0.5, 24, 21
 
@@ -30,8 +31,10 @@ def face(seed: int, *, hole: bool = False, rim: float = 0.01, by: float = 0.0) -
     return Cells(place, by + noise, points, SIDE * place.astype(np.float64))
 
 
-def taught(**more: bool | float) -> Reference:
-    return learned(block(), [face(seed, **more) for seed in range(4)], SIDE)  # type: ignore[arg-type]
+def taught(scans: int = 4, **more: bool | float) -> Reference:
+    faces = [face(seed, **more) for seed in range(scans)]  # type: ignore[arg-type]
+    blocks = [blocks_of(one.centre, SIDE) for one in faces]
+    return learned(block_distance(), faces, blocks, SIDE)
 
 
 def test_a_rim_that_varies_may_vary_and_a_face_may_not() -> None:
@@ -43,22 +46,6 @@ def test_a_rim_that_varies_may_vary_and_a_face_may_not() -> None:
     assert (np.abs(deviation) > usual)[inner].mean() > 0.99
     again, limit = reference.beyond(face(10, rim=0.2))
     assert (np.abs(again) > limit).mean() < 0.05
-
-
-def test_surface_where_good_scans_have_none_is_told_and_the_other_way_is_not() -> None:
-    reference = taught(hole=True)
-    assert 0 <= reference.line < 0.3
-    more = reference.filled(face(9), SIDE)
-    middle = np.abs(face(9).place[:, :2] - 10).max(1) == 0
-    assert more[middle].min() > 0.8  # of a block 1.5 mm wide
-    assert not more[np.abs(face(9).place[:, :2] - 10).max(1) > 3].any()
-    assert not reference.filled(face(9, hole=True), SIDE).any()
-    assert not taught().filled(face(9, hole=True), SIDE).any()
-
-
-def test_two_good_scans_do_not_say_how_full_a_good_part_may_be() -> None:
-    reference = learned(block(), [face(0, hole=True), face(1, hole=True)], SIDE)
-    assert reference.line == np.inf and not reference.filled(face(9), SIDE).any()
 
 
 def test_a_cell_that_no_good_scan_saw_has_no_habit() -> None:
@@ -76,7 +63,7 @@ def test_deviation_is_that_of_a_block() -> None:
 
 
 def test_one_good_scan_is_enough_to_begin_with() -> None:
-    reference = learned(block(), [face(0)], SIDE)
+    reference = taught(1)
     deviation, usual = reference.beyond(face(9, by=0.5))
     assert (deviation > usual).all()
 
@@ -85,24 +72,21 @@ def test_a_reference_is_kept_and_one_of_another_kind_is_refused(tmp_path: Path) 
     reference = taught(hole=True)
     reference.save(tmp_path)
     same = load_reference(tmp_path)
-    assert np.array_equal(same.filled(face(9), SIDE), reference.filled(face(9), SIDE))
+    assert np.array_equal(same.voids.solid, reference.voids.solid)
+    assert (same.voids.full, same.voids.line) == (reference.voids.full, reference.voids.line)
     assert np.array_equal(same.beyond(face(9))[1], reference.beyond(face(9))[1])
     np.savez(tmp_path / "reference.npz", vertices=np.zeros((0, 3)), faces=np.zeros((0, 3), int))
     with pytest.raises(CheckDamaged, match=r"reference\.npz cannot be read"):
         load_reference(tmp_path)
 
 
-def test_neighbours_and_blocks_are_those_of_a_slow_search() -> None:
+def test_neighbours_are_those_of_a_slow_search() -> None:
     rng = np.random.default_rng(0)
     place = np.unique(rng.integers(-4, 4, (60, 3)), axis=0)
     asked = rng.integers(-6, 6, (40, 3))
     known = {tuple(p): i for i, p in enumerate(place.tolist())}
     slow = [[known.get(tuple((a + step).tolist()), -1) for step in AROUND] for a in asked]
     assert np.array_equal(neighbours(place, asked), slow) and not AROUND[AT].any()
-    points = rng.integers(1, 9, len(place))
-    cells = Cells(place, np.zeros(len(place)), points, place.astype(float))
-    by_hand = [sum(points[i] for i in row if i >= 0) for row in slow]
-    assert np.array_equal(blocks(cells, asked), by_hand)
 
 
 def test_one_cell_alone_is_no_worst_pair() -> None:

@@ -22,6 +22,7 @@ from triscope.shape.in_photo import Photo
 from triscope.shape.stereo import stereo
 from triscope.shape.surface import Cloud
 from triscope.shape.synth import Look, Part, Rig, write_part
+from triscope.shape.voids import Voids, blocks_of
 
 
 def test_stages_resume_and_refuse_other_data(tmp_path: Path) -> None:
@@ -58,12 +59,10 @@ def test_stages_resume_and_refuse_other_data(tmp_path: Path) -> None:
 
 
 def test_good_scans_teach_their_habit(tmp_path: Path) -> None:
-    reference = habits.learned(
-        block(),
-        [comparison.compare(shifted(0.1 + 0.01 * i), block_distance(),
-                            Settings(how="placed")).cells for i in range(3)],
-        1.0,
-    )  # fmt: skip
+    scans = [comparison.compare(shifted(0.1 + 0.01 * i), block_distance(), Settings(how="placed"))
+             for i in range(3)]  # fmt: skip
+    blocks = [blocks_of(scan.cloud.points, 1.0) for scan in scans]
+    reference = habits.learned(block_distance(), [scan.cells for scan in scans], blocks, 1.0)
     assert reference.mean.mean() == pytest.approx(0.11, abs=0.01)
     cells = comparison.compare(shifted(0.4), block_distance(), Settings(how="placed")).cells
     deviation, usual = reference.beyond(cells)
@@ -77,7 +76,7 @@ def test_good_scans_teach_their_habit(tmp_path: Path) -> None:
 def nothing() -> habits.Reference:
     empty = np.zeros((0, 3), np.int64)
     none = np.zeros(0, np.int64)
-    return habits.Reference(block(), empty, np.zeros(0), np.zeros(0), none, empty, np.zeros(0))
+    return habits.Reference(block(), empty, np.zeros(0), np.zeros(0), none, Voids(empty))
 
 
 def shifted(by: float) -> Cloud:

@@ -26,7 +26,7 @@ from triscope.kernel.runtime.golden import write_golden
 from triscope.kernel.runtime.reading import Prepared, Reading
 from triscope.kernel.runtime.seen import Seen
 from triscope.shape import comparison, golden, habits, proof
-from triscope.shape.comparison import Comparison
+from triscope.shape.comparison import Cells, Comparison
 from triscope.shape.distance import Distance
 from triscope.shape.formats import open_scene
 from triscope.shape.grid import AT, neighbours
@@ -35,6 +35,7 @@ from triscope.shape.in_photo import Photo
 from triscope.shape.proof import StereoEngine
 from triscope.shape.reporting import write_deviation
 from triscope.shape.stereo import Stereo, settings_of, stereo
+from triscope.shape.voids import blocks_of
 
 WEIGHTS = "weights.safetensors"
 GRAPH = "features"  # in the card of a learned model that was exported
@@ -47,7 +48,7 @@ class Scan:
     whole: Comparison
     deviation: NDArray[np.float64]  # (n,) without the habit of good scans
     usual: NDArray[np.float64]  # (n,) how much of it good scans show too
-    filled: NDArray[np.float64]  # (n,) mm of surface where good scans have none
+    filled: Cells  # blocks with surface where good scans have none
 
     @property
     def beyond(self) -> NDArray[np.float64]:
@@ -57,7 +58,13 @@ class Scan:
     @property
     def score(self) -> float:
         """Millimetres beyond what good scans vary, of the worst place large enough."""
-        return max(worst_pair(self.whole.cells.place, one) for one in (self.beyond, self.filled))
+        off = worst_pair(self.whole.cells.place, self.beyond)
+        return max(off, float(self.filled.deviation.max(initial=0)))
+
+    def shown(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places (m, 3), and how many mm each is off or filled, beyond what good scans vary."""
+        where = np.concatenate([self.whole.cells.centre, self.filled.centre])
+        return where, np.concatenate([np.abs(self.beyond), self.filled.deviation])
 
 
 class ShapeCheck(Check):
@@ -112,8 +119,7 @@ class ShapeCheck(Check):
         whole, photo = prepared.extra
         found = self.judged(whole)
         findings = tuple(photo.boxed(finding) for finding in self.findings(found))
-        shown = np.maximum(np.abs(found.beyond), found.filled)
-        heat = photo.heat(whole.cells.centre, shown, found.score)
+        heat = photo.heat(*found.shown(), found.score)
         return Reading(found.score, findings, heat, whole.summary())
 
     def picture(self, source: Any) -> NDArray[Any]:
@@ -122,8 +128,9 @@ class ShapeCheck(Check):
 
     def judged(self, whole: Comparison) -> Scan:
         """What of a comparison goes beyond good scans."""
-        known = self._known()
-        filled = known.filled(whole.cells, self.settings.cell)
+        known, side = self._known(), self.settings.cell
+        blocks = blocks_of(whole.cloud.points, side)
+        filled = known.voids.filled(blocks, side, self._surface())
         return Scan(whole, *known.beyond(whole.cells), filled)
 
     def findings(self, found: Scan) -> Any:
@@ -134,8 +141,10 @@ class ShapeCheck(Check):
         cells = found.whole.cells
         limit = np.maximum(found.usual + max(line, 0.0), 1e-9)
         off = comparison.findings_of(cells, found.deviation, chosen, limit)
+        # A block is wide enough to matter, and there may be one only: no least area.
+        half = comparison.Settings(cell=self.settings.cell / 2, area=0.0)
         filled = comparison.findings_of(
-            cells, found.filled, chosen, max(line, 1e-9), (("filled", 1.0),)
+            found.filled, found.filled.deviation, half, max(line, 1e-9), (("filled", 1.0),)
         )
         return tuple(sorted((*off, *filled), key=lambda finding: -finding.score))
 
@@ -232,20 +241,22 @@ class MakesShapeChecks:
         first = Path(str(scans[0].source))
         mesh = golden.reference_mesh(Path(root), first, model, name, self.settings)
         surface = Distance(mesh)
-        cells, skipped = [], []
+        cells, blocks, skipped = [], [], []
         for i, sample in enumerate(scans):
             progress("scans", i, len(scans))
             try:
                 scene = open_scene(Path(str(sample.source)), "interval")
                 cloud = golden.scan(scene, model, name, self.settings)
-                cells.append(golden.compared(cloud, surface, self.settings).cells)
+                found = golden.compared(cloud, surface, self.settings)
+                cells.append(found.cells)
+                blocks.append(blocks_of(found.cloud.points, self.settings.cell))
             except DataError as error:
                 skipped.append(Skipped(sample.name, str(error)))
         if not cells:
             raise TriscopeError(f"no good scan could be used; the first: {skipped[0].error}")
-        card = card.with_(settings=plain_settings(self.settings))
+        card, side = card.with_(settings=plain_settings(self.settings)), self.settings.cell
         check = ShapeCheck(card, {}, seen)
-        check.reference, check.model = habits.learned(mesh, cells, self.settings.cell), model
+        check.reference, check.model = habits.learned(surface, cells, blocks, side), model
         check.origin = Fitted(model, check.reference)
         check.skipped = skipped
         return check

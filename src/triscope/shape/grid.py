@@ -20,6 +20,19 @@ def places_of(points: NDArray[np.float64], side: float) -> Places:
     return np.asarray(np.floor(points / side + 0.5), np.int64)
 
 
+def rows_of(place: Places, asked: Places) -> NDArray[np.int64]:
+    """The row of each asked place (m, 3) among the places (n, 3), none twice; -1 for none."""
+    if not len(place) or not len(asked):
+        return np.full(len(asked), -1)
+    low = np.minimum(place.min(0), asked.min(0))
+    size = tuple(np.maximum(place.max(0), asked.max(0)) - low + 1)
+    keys, wanted = (np.ravel_multi_index(tuple((one - low).T), size) for one in (place, asked))
+    order = np.argsort(keys)
+    spot = np.searchsorted(keys, wanted, sorter=order).clip(0, len(keys) - 1)
+    found = order[spot]
+    return np.where(keys[found] == wanted, found, -1)
+
+
 def neighbours(place: Places, asked: Places) -> NDArray[np.int64]:
     """For each asked place (m, 3), which cells are around it and at it: (m, 27), -1 for none."""
     found = np.full((len(asked), len(AROUND)), -1)
