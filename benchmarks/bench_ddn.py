@@ -69,7 +69,7 @@ def main() -> None:
     sections = [precision(), few_proposals(), recall(), parts("heads", HEADS)]
     sections += [parts("levels", LEVELS), parts("placements", (LEVELS[-1], *PLACEMENTS))]
     for section in sections:
-        if section.rows:
+        if len(section.rows) > 1:  # one row compares nothing
             print(write(section))
 
 
