@@ -10,7 +10,7 @@ from triscope.kernel.report.page import Section, section
 from triscope.kernel.report.rows import Row
 
 MEANING = {
-    "read": "all that comes ahead of the model: decode and resize; of a scan, depth and comparison",
+    "read": "ahead of the model: decode and resize, or scan and compare",
     "model": "the exported graph",
     "findings": "regions and verdict",
 }
