@@ -26,7 +26,7 @@ from triscope.shape.check import worst_pair
 from triscope.shape.comparison import Cells, cells_of
 from triscope.shape.distance import Distance
 from triscope.shape.formats import open_scene
-from triscope.shape.habits import Reference, learned
+from triscope.shape.habits import Reference, excess, learned
 from triscope.shape.stereo import Stereo, stereo
 from triscope.shape.surface import Cloud
 from triscope.shape.synth import Look, Part, Rig, write_part
@@ -77,8 +77,7 @@ def judged(
     reference: Reference, cells: Cells, blocks: Blocks, side: float, surface: Distance
 ) -> tuple[float, float, np.ndarray]:
     """The score in mm by deviation, that by surface where there should be none, the worst place."""
-    deviation, usual = reference.beyond(cells)
-    beyond = np.sign(deviation) * np.maximum(np.abs(deviation) - usual, 0)
+    beyond = excess(*reference.beyond(cells))
     filled = reference.voids.filled(blocks, side, surface)
     off, more = worst_pair(cells.place, beyond), float(filled.deviation.max(initial=0))
     if more > off:

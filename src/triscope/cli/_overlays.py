@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from triscope.errors import DataError
 from triscope.kernel.data import read_image
-from triscope.kernel.data.video.file import is_video
-from triscope.kernel.report.inspecting import Picture, filmed
+from triscope.kernel.report.inspecting import Look, looked_at
 from triscope.kernel.report.pictures import (
     median_and_largest,
     overlay,
@@ -23,22 +21,16 @@ class Overlays:
     """Writes one PNG a capture below a folder; names never leave it and never collide."""
 
     def __init__(
-        self, folder: Path, card: Any, explain: Any = None, picture: Picture = read_image
+        self, folder: Path, card: Any, explain: Any = None, picture: Look = read_image
     ) -> None:
-        self.folder, self.explain, self.picture = folder, explain, picture
-        self.clips = card.capture == "clip"
+        self.folder, self.card, self.explain, self.picture = folder, card, explain, picture
         self.pixel_above = card.zones.pixel_above if card.zones else None
         self._taken: set[str] = set()
 
     def add(self, answer: Inspection, sample: Any) -> None:
         """Draw one, a video as some of its frames; a capture that is neither is left out."""
         try:
-            if self.clips and is_video(sample.source):
-                made = filmed(answer, sample.source, self.explain)
-                answer = replace(answer, heatmap=made.heat, image_size=made.picture.shape[:2])
-                image: Any = made.picture
-            else:
-                image = self.picture(sample.source)
+            answer, image = looked_at(answer, sample.source, self.card, self.explain, self.picture)
         except DataError:
             return
         scale = None

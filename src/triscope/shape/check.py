@@ -53,7 +53,7 @@ class Scan:
     @property
     def beyond(self) -> NDArray[np.float64]:
         """(n,) the deviation beyond what good scans vary, with its sign."""
-        return np.sign(self.deviation) * np.maximum(np.abs(self.deviation) - self.usual, 0)
+        return habits.excess(self.deviation, self.usual)
 
     @property
     def score(self) -> float:
@@ -254,9 +254,10 @@ class MakesShapeChecks:
                 skipped.append(Skipped(sample.name, str(error)))
         if not cells:
             raise TriscopeError(f"no good scan could be used; the first: {skipped[0].error}")
-        card, side = card.with_(settings=plain_settings(self.settings)), self.settings.cell
+        card = card.with_(settings=plain_settings(self.settings))
         check = ShapeCheck(card, {}, seen)
-        check.reference, check.model = habits.learned(surface, cells, blocks, side), model
+        check.reference = habits.learned(surface, cells, blocks, self.settings.cell)
+        check.model = model
         check.origin = Fitted(model, check.reference)
         check.skipped = skipped
         return check

@@ -35,19 +35,8 @@ def rows_of(place: Places, asked: Places) -> NDArray[np.int64]:
 
 def neighbours(place: Places, asked: Places) -> NDArray[np.int64]:
     """For each asked place (m, 3), which cells are around it and at it: (m, 27), -1 for none."""
-    found = np.full((len(asked), len(AROUND)), -1)
-    if not len(place) or not len(asked):
-        return found
-    low = np.minimum(place.min(0), asked.min(0)) - 1
-    size = tuple(np.maximum(place.max(0), asked.max(0)) - low + 2)
-    keys = np.ravel_multi_index(tuple((place - low).T), size)
-    order = np.argsort(keys)
-    keys = keys[order]
-    for column, step in enumerate(AROUND):
-        wanted = np.ravel_multi_index(tuple((asked + step - low).T), size)
-        spot = np.searchsorted(keys, wanted).clip(0, len(keys) - 1)
-        found[:, column] = np.where(keys[spot] == wanted, order[spot], -1)
-    return found
+    around = (asked[:, None] + AROUND).reshape(-1, 3)
+    return rows_of(place, around).reshape(-1, len(AROUND))
 
 
 def connected(place: Places) -> NDArray[np.int64]:

@@ -97,6 +97,11 @@ def learned(
     return Reference(reference.mesh, unique, mean, spread, count, voids)
 
 
+def excess(deviation: Floats, usual: Floats) -> Floats:
+    """Deviations (n,) beyond what is usual, with their sign."""
+    return np.asarray(np.sign(deviation) * np.maximum(np.abs(deviation) - usual, 0))
+
+
 def pooled(
     gap: Floats, freedom: NDArray[np.int64], around: NDArray[np.int64], guess: float
 ) -> Floats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from triscope.kernel.geometry.cameras import invert, project
 from triscope.kernel.results import Finding, Heatmap
 from triscope.shape.comparison import in_mm
 from triscope.shape.scene import Scene
@@ -30,22 +31,18 @@ class Photo:
         view = scene.views[0]
         cam_T_scan = view.cam_T_world.copy()
         cam_T_scan[:3, 3] = in_mm(cam_T_scan[:3, 3], scene.unit)
-        return cls(view.K, cam_T_scan @ np.linalg.inv(reference_T_scan), view.size)
+        return cls(view.K, cam_T_scan @ invert(reference_T_scan), view.size)
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
-        """Pixels (n, 2) of points (n, 3) of the reference, and their depth (n,)."""
-        moved = points @ self.cam_T_reference[:3, :3].T + self.cam_T_reference[:3, 3]
-        depth = np.maximum(moved[:, 2], 1e-9)
-        seen = moved @ self.K.T
-        return seen[:, :2] / depth[:, None], np.where(moved[:, 2] > 0, depth, np.inf)
+        """Pixels (n, 2) of points (n, 3) of the reference, nan behind the camera; depths (n,)."""
+        return project(self.K, self.cam_T_reference, points)
 
     def heat(self, points: Floats, values: Floats, score: float) -> Heatmap:
         """The largest value (n,) >= 0 of what is not hidden in each pixel of a coarse map."""
         size = (-(-self.size[0] // COARSE), -(-self.size[1] // COARSE))
         at, depth = self.project(points)
-        column, row = np.floor((np.nan_to_num(at, posinf=-1, neginf=-1) + 0.5) / COARSE).T
+        column, row = np.floor((at + 0.5) / COARSE).T
         inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
-        inside &= np.isfinite(depth)
         cell = (row * size[1] + column)[inside].astype(np.int64)
         nearest = np.full(size[0] * size[1], np.inf)
         np.minimum.at(nearest, cell, depth[inside])
@@ -60,9 +57,9 @@ class Photo:
         centre = np.array([measures[f"{axis}_mm"] for axis in "xyz"])
         reach = np.array([measures[f"size_{axis}_mm"] for axis in "xyz"]) / 2
         corners = centre + reach * np.stack(np.meshgrid(*[(-1, 1)] * 3), -1).reshape(-1, 3)
-        at, depth = self.project(corners)
+        at, _ = self.project(corners)
         h, w = self.size
         low, high = np.clip(at.min(0), 0, (w, h)), np.clip(at.max(0) + 1, 0, (w, h))
-        if not np.isfinite(depth).all() or (low >= high).any():
+        if not (low < high).all():  # beside the photo, or nan
             return finding
         return replace(finding, box=(*map(float, low), *map(float, high)))  # type: ignore[arg-type]

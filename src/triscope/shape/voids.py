@@ -24,9 +24,8 @@ from triscope.shape.grid import Places, rows_of
 Floats = NDArray[np.float64]
 CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))
 STRAY = 0.02  # of the points of a full block: fewer are no surface
-NEAR = (
-    0.6  # of a side: so near to a block's middle, the reference has surface in it, noise included
-)
+# Of a side: so near to a block's middle, the reference has surface in it, noise included.
+NEAR = 0.6
 HEADROOM = 2.0  # times what a good scan showed beyond the others: what a good one may show
 
 

@@ -17,7 +17,7 @@ from triscope.kernel.data import Sample, mask_of, read_image
 from triscope.kernel.data.video.file import is_video
 from triscope.kernel.report import pictures
 from triscope.kernel.report.choice import Choice
-from triscope.kernel.report.film import Explain, Film, film
+from triscope.kernel.report.film import Explain, film
 from triscope.kernel.report.misses import Misses
 from triscope.kernel.report.page import Page, Section, write_page
 from triscope.kernel.report.rows import Row, row_of, shared_rows
@@ -32,7 +32,7 @@ from triscope.kernel.report.sections.verdicts import verdicts
 from triscope.kernel.results import Inspection, Skipped
 from triscope.kernel.runtime.card import Card
 
-Picture = Callable[[Any], NDArray[Any]]
+Look = Callable[[Any], NDArray[Any]]  # the picture of a capture
 PICTURES = 160  # about 5 MB of page
 
 
@@ -50,7 +50,7 @@ class InspectionReport:
         *,
         most: int = PICTURES,
         explain: Explain | None = None,
-        picture: Picture = read_image,
+        picture: Look = read_image,
     ) -> None:
         self.card = card
         self.title = title or f"Inspection with {card.model}"
@@ -94,18 +94,13 @@ class InspectionReport:
     def _shown(self, answer: Inspection, row: Row, sample: Sample | None) -> Shown | None:
         """The capture with its picture; None where its image cannot be read again."""
         source: Any = sample.source if sample is not None else answer.source
-        seen, heat, image = _light(answer), answer.heatmap, None
         try:
-            if self.card.capture == "clip" and is_video(source):
-                made = filmed(answer, source, self._explain)
-                image, heat = made.picture, made.heat
-                seen = replace(seen, image_size=image.shape[:2])
-            else:
-                image = self._picture(source)
+            answer, image = looked_at(answer, source, self.card, self._explain, self._picture)
         except DataError:
             return None
+        heat = answer.heatmap
         return Shown(
-            inspection=seen,
+            inspection=_light(answer),
             label=row.label,
             good=row.good,
             picture=pictures.picture_bytes(image),
@@ -124,11 +119,21 @@ class InspectionReport:
         return write_page(Path(path), Page(self.title, subtitle, shared), self.sections())
 
 
-def filmed(answer: Inspection, source: Any, explain: Explain | None) -> Film:
-    """A video as a picture, with the evidence for its answer where that was asked for."""
+def looked_at(
+    answer: Inspection, source: Any, card: Card, explain: Explain | None, picture: Look
+) -> tuple[Inspection, NDArray[Any]]:
+    """The answer in the pixels of a picture of the capture, and that picture.
+
+    Of a video some frames, with the evidence for its answer where that was asked for. Raises
+    DataError where the capture cannot be read again.
+    """
+    if card.capture != "clip" or not is_video(source):
+        return answer, picture(source)
     label = str(answer.details.get("label", ""))
     evidence = explain(source, label) if explain is not None and label else None
-    return film(source, answer.findings, evidence)
+    made = film(source, answer.findings, evidence)
+    size = (made.picture.shape[0], made.picture.shape[1])
+    return replace(answer, heatmap=made.heat, image_size=size), made.picture
 
 
 def _light(answer: Inspection) -> Inspection:
