@@ -68,7 +68,7 @@ def variants(name: str, model: Any, views: Any, alone: bool) -> Iterator[tuple[s
 def run(data: Path, name: str, every: int, alone: bool) -> tuple[dict[str, Rows], float]:
     """What one model answers, by name and variant; CPU seconds of the features of an image."""
     given = {"weights": str(data / "weights" / "mvs" / FILES[name])} if name in FILES else {}
-    given = {"weights": "own"} if name == "rmvsnet_own" else given
+    given = {"weights": "own"} if name.endswith("_own") else given
     model = stereo(name.partition("_own")[0].partition("_dtu")[0], given)
     scene = open_scene(data / "hololens_rgbd")
     wanted = sorted(i for i, s in scene.sources.items() if len(s) >= 3)[::every]
@@ -149,7 +149,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--every", type=int, default=8)
-    parser.add_argument("--models", nargs="+", default=["rmvsnet_own", "zncc_sweep", *FILES])
+    known = ["rmvsnet_own", "mvsnet_own", "zncc_sweep", *FILES]
+    parser.add_argument("--models", nargs="+", default=known)
     parser.add_argument("--alone", action="store_true", help="R-MVSNet between the planes only")
     chosen = parser.parse_args()
     torch.set_num_threads(1)

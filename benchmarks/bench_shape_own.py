@@ -1,4 +1,4 @@
-"""The weights of R-MVSNet in the package on generated scenes that no training has met.
+"""The weights of R-MVSNet and MVSNet in the package on generated scenes that no training has met.
 
     python -m benchmarks.bench_shape_own [--rooms 12] [--parts 6] [--models rmvsnet_own ...]
     python -m benchmarks.bench_shape_own --choosing [--models rmvsnet_own FILE.safetensors ...]
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -32,7 +33,7 @@ from triscope.shape.warp import planes
 
 SIZE, PLANES = (256, 320), 64
 CHOOSING, EACH = 1_500_000, 8  # the seeds of the scenes by which weights are chosen; of each kind
-MODELS = ("rmvsnet_own", "rmvsnet_dtu", "zncc_sweep")
+MODELS = ("rmvsnet_own", "mvsnet_own", "rmvsnet_dtu", "zncc_sweep")
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,12 @@ def to_judge(rooms: int, parts: int) -> dict[str, list[Case]]:
 
 
 def loaded(name: str) -> Any:
-    """A model by its name here, or R-MVSNet with the weights of a file."""
+    """A model by its name here, or the one that a file begins with, with its weights."""
+    kind = Path(name).name.partition("_")[0]
     if name.endswith(".safetensors"):
-        return stereo("rmvsnet", {"weights": name})
+        return stereo(kind if kind == "mvsnet" else "rmvsnet", {"weights": name})
     given = {"weights": str(DATA / "weights" / "mvs" / WEIGHTS[name])} if name in WEIGHTS else {}
-    given = {"weights": "own"} if name == "rmvsnet_own" else given
+    given = {"weights": "own"} if name.endswith("_own") else given
     return stereo(name.partition("_own")[0].partition("_dtu")[0], given)
 
 

@@ -13,9 +13,10 @@ from triscope.errors import WeightsMismatch, WeightsMissing
 from triscope.shape.evaluation import truth_at
 from triscope.shape.lessons import APART, Batches, Lessons, drawn_planes, lessons, room
 from triscope.shape.models._warp import variance, warped
-from triscope.shape.models.rmvsnet import RMVSNet
-from triscope.shape.own_weights import FILE, Stage, run_stage, volume
-from triscope.shape.stereo import at_scale, read_weights, stereo
+from triscope.shape.models.mvsnet import MVSNet
+from triscope.shape.models.rmvsnet import RMVSNet, build
+from triscope.shape.own_weights import Expects, Stage, begun, run_stage, volume
+from triscope.shape.stereo import OWN, at_scale, read_weights, stereo
 from triscope.shape.variety import Taking
 from triscope.shape.warp import planes, warp_of
 
@@ -99,28 +100,59 @@ def test_varied_batches_are_the_same_for_a_seed_and_meet_the_truth(made: Lessons
 
 
 @pytest.mark.parametrize(
-    ("learned", "still"), [("features", "gru1"), ("planes", "feature_extractor"), ("all", None)]
-)
+    ("name", "learned", "still"),
+    [("rmvsnet", "features", "gru1"), ("rmvsnet", "planes", "feature_extractor"),
+     ("rmvsnet", "all", None), ("mvsnet", "planes", "feature_extractor"), ("mvsnet", "all", None)],
+)  # fmt: skip
 def test_a_stage_trains_its_part_and_goes_on(
-    learned: Any, still: str | None, made: Lessons, folder: Path, tmp_path: Path
+    name: str, learned: Any, still: str | None, made: Lessons, folder: Path, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network = RMVSNet()
+    network = begun(name)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     stage = Stage("one", learned, 2, 1e-3, SIZE, *COUNTS, planes=(5,), varied=learned == "all")
     (tmp_path / f"scenes_{SIZE[0]}x{SIZE[1]}").symlink_to(folder)
     report = run_stage(stage, network, tmp_path)
     changed = {n for n, v in network.state_dict().items() if not torch.equal(v, before[n])}
     assert changed and not any(still and name.startswith(still) for name in changed)
-    again = RMVSNet()
+    again = begun(name)
     assert run_stage(stage, again, tmp_path).steps == report.steps == 2
     for name, value in again.state_dict().items():
         assert torch.equal(value, network.state_dict()[name])
 
 
-def test_the_weights_of_the_package_know_a_room_that_they_never_met() -> None:
-    assert FILE.stat().st_size <= 4_000_000
-    model, scene = stereo("rmvsnet", {"weights": "own"}), room(APART + 700, (128, 160))
+def test_mvsnet_begins_with_the_features_of_rmvsnet() -> None:
+    ours, its = (network.feature_extractor.state_dict() for network in (
+        begun("mvsnet"), build("rmvsnet", read_weights("rmvsnet", "own"))))  # fmt: skip
+    assert ours.keys() == its.keys()
+    assert all(torch.equal(ours[name], its[name]) for name in ours)
+
+
+def test_the_loss_of_the_volume_is_the_gap_of_its_expected_depth_in_planes(made: Lessons) -> None:
+    images, K, poses, depths, truth = Batches(made, 1, 0, (8,)).read([1], np.random.default_rng(3))
+    network = MVSNet().eval()
+    with torch.no_grad():
+        features = network.feature_extractor(images[0])
+        warp = warp_of(at_scale(K[0].numpy(), 4), poses[0].numpy())
+        found, _ = network.depth(images[0, :1], features, warp, depths[0].numpy())
+        loss = Expects(network, "all").losses((images, K, poses, depths, truth))
+    known = truth[0] > 0
+    low, high = depths[0].min(), depths[0].max()
+    known &= (truth[0] > low) & (truth[0] < high)
+    planes_, gaps = depths[0].numpy(), []
+    for true, ours in zip(truth[0][known].tolist(), found[known].tolist(), strict=True):
+        between = [
+            i for i in range(7) if min(planes_[i : i + 2]) <= true <= max(planes_[i : i + 2])
+        ]
+        gaps.append(abs(ours - true) / abs(planes_[between[0] + 1] - planes_[between[0]]))
+    assert loss["loss"].item() == pytest.approx(np.mean(gaps), rel=0.02)  # features in bf16
+    assert loss["near"].item() == pytest.approx(np.mean(np.array(gaps) <= 1), abs=0.05)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_weights_of_the_package_know_a_room_that_they_never_met(name: str) -> None:
+    assert OWN[name].stat().st_size <= 4_000_000
+    model, scene = stereo(name, {"weights": "own"}), room(APART + 700, (128, 160))
     ends = scene.ranges[0]
     depth = model.match(
         [model.prepare(view.read()) for view in scene.views],
@@ -146,3 +178,4 @@ def test_the_own_weights_serve_where_the_official_are_not(
     with pytest.raises(WeightsMismatch):
         read_weights("rmvsnet", "")
     assert read_weights("rmvsnet", "own").keys() == RMVSNet().state_dict().keys()
+    assert read_weights("mvsnet", "").keys() == MVSNet().state_dict().keys()

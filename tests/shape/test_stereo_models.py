@@ -187,8 +187,8 @@ def test_networks_of_random_weights_answer_at_any_size(name: str, size: tuple[in
 def test_settings_and_weights_that_cannot_be_meant(tmp_path: Any) -> None:
     with pytest.raises(BadSettings, match="window=4: expected an odd number"):
         stereo("zncc_sweep", {"window": 4})
-    with pytest.raises(WeightsMissing, match="mvsnet has no published weights: train some with"):
-        stereo("mvsnet")
+    with pytest.raises(WeightsMissing, match="mvsnet_refined has no published weights: train some"):
+        stereo("mvsnet", {"refine": True})
     with pytest.raises(WeightsMissing, match="there is no such file"):
         stereo("patchmatchnet", {"weights": str(tmp_path / "none.ckpt")})
 

@@ -1,32 +1,34 @@
-"""How the weights of R-MVSNet in this package were trained: generated scenes only, in stages.
+"""How the stereo weights in this package were trained: generated scenes only, in stages.
 
-First the features alone, with the plain sum of the variances as the score of a plane (that is what
-a sweep without a regulariser would say); then the recurrent regulariser on features that stay;
-then both together; then again on larger photos that differ as those of real rigs do, with things
-that stand alone before a plain ground. Each stage goes on where it was stopped.
+R-MVSNet: first the features alone, with the plain sum of the variances as the score of a plane
+(that is what a sweep without a regulariser would say); then the recurrent regulariser on features
+that stay; then both together; then again on larger photos that differ as those of real rigs do,
+with things that stand alone before a plain ground. MVSNet has the same feature network and begins
+with what R-MVSNet's learned: its regulariser on features that stay, then both. Each stage goes on
+where it was stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triscope.kernel.train import Plan, Report, train
 from triscope.shape.lessons import Batches, lessons
 from triscope.shape.models._warp import variance, warped_to
+from triscope.shape.models.mvsnet import MVSNet
 from triscope.shape.models.rmvsnet import RMVSNet
-from triscope.shape.stereo import OWN, at_scale
-from triscope.shape.training import SCALE, planes_of
+from triscope.shape.stereo import at_scale, read_weights
+from triscope.shape.training import SCALE, planes_of, regressed
 from triscope.shape.warp import warp_of
 
-FILE = OWN["rmvsnet"]
 Learned = Literal["features", "planes", "all"]
 Told = Callable[[str, int, int, Mapping[str, float]], None]
 
@@ -49,29 +51,48 @@ class Stage:
     varied: bool = False  # photos, ranges and numbers of views as different rigs have them
 
 
-STAGES = (
-    Stage("features", "features", 1600, 2e-3),
-    Stage("planes", "planes", 300, 2e-3),
-    Stage("all", "all", 1250, 1e-3),
-    Stage(
-        "varied", "all", 780, 7e-4, size=(192, 240), rooms=300, parts=100, heaps=140, first=2000,
-        batch=1, planes=(24, 32, 48, 96), varied=True,
-    ),
+VARIED = Stage(
+    "varied", "all", 780, 7e-4, size=(192, 240), rooms=300, parts=100, heaps=140, first=2000,
+    batch=1, planes=(24, 32, 48, 96), varied=True,
 )  # fmt: skip
+STAGES: Mapping[str, tuple[Stage, ...]] = {
+    "rmvsnet": (
+        Stage("features", "features", 1600, 2e-3),
+        Stage("planes", "planes", 300, 2e-3),
+        Stage("all", "all", 1250, 1e-3),
+        VARIED,
+    ),
+    "mvsnet": (
+        replace(VARIED, name="volume", learned="planes", steps=900, rate=2e-3),
+        replace(VARIED, name="together", steps=1200, rate=1e-3),
+    ),
+}
 
 
 class Pupil:
-    """The network of one stage and its loss, as ``kernel.train`` drives them."""
+    """The network of one stage, as ``kernel.train`` drives it; what it loses is said below."""
 
-    def __init__(self, network: RMVSNet, learned: Learned) -> None:
+    def __init__(self, network: Any, learned: Learned) -> None:
         self._network, self.learned = network, learned
 
-    def network(self) -> RMVSNet:
+    def network(self) -> Any:
         """The network."""
         return self._network
 
+    def _costs(self, images: Tensor, K: Tensor, poses: Tensor, depths: Tensor) -> list[Tensor]:
+        """The variance of each example on each of its planes."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learned != "planes"):
+            with torch.autocast(images.device.type, torch.bfloat16):
+                features = self._network.feature_extractor(images.flatten(0, 1))
+            features = features.float().reshape(*images.shape[:2], *features.shape[1:])
+            return [volume(*one) for one in zip(features, K, poses, depths, strict=True)]
+
+
+class Sweeps(Pupil):
+    """R-MVSNet: cross-entropy with the nearest plane."""
+
     def losses(self, batch: Any) -> dict[str, Tensor]:
-        """Cross-entropy with the nearest plane, and the share of pixels within a plane of it."""
+        """The loss, and the share of pixels within a plane of the truth."""
         images, K, poses, depths, truth = batch
         costs = torch.stack(self._costs(images, K, poses, depths), 1)  # (32, b, d, h, w)
         scores = -costs.sum(0) if self.learned == "features" else self._swept(costs)
@@ -83,20 +104,29 @@ class Pupil:
         total = valid.sum() + 1e-7
         return {"loss": (each * valid).sum() / total, "near": (near * valid).sum() / total}
 
-    def _costs(self, images: Tensor, K: Tensor, poses: Tensor, depths: Tensor) -> list[Tensor]:
-        """The variance of each example on each of its planes."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learned != "planes"):
-            with torch.autocast(images.device.type, torch.bfloat16):
-                features = self._network.feature_extractor(images.flatten(0, 1))
-            features = features.float().reshape(*images.shape[:2], *features.shape[1:])
-            return [volume(*one) for one in zip(features, K, poses, depths, strict=True)]
-
     def _swept(self, costs: Float[Tensor, "32 b d h w"]) -> Float[Tensor, "b d h w"]:
         scores, states = [], None
         for cost in costs.movedim(2, 0).transpose(1, 2).contiguous():  # (b, 32, h, w)
             score, states = self._network.plane(-cost, states)
             scores.append(score)
         return torch.stack(scores, 1)
+
+
+class Expects(Pupil):
+    """MVSNet: the absolute error of the expected depth, in planes."""
+
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """The loss, and the share of pixels within a plane of the truth."""
+        images, K, poses, depths, truth = batch
+        rows = []
+        for cost, planes, true in zip(
+            self._costs(images, K, poses, depths), depths.float(), truth, strict=True
+        ):
+            share = (-self._network.regulariser(cost[None])[0]).softmax(0)
+            depth = (share * planes[:, None, None]).sum(0)
+            rows.append(torch.stack(regressed(depth, true, planes, *planes_of(true, planes))))
+        loss, near = torch.stack(rows).mean(0)
+        return {"loss": loss, "near": near.detach()}
 
 
 def volume(
@@ -109,7 +139,7 @@ def volume(
 
 
 def run_stage(
-    stage: Stage, network: RMVSNet, folder: Path, told: Told | None = None, seed: int = 0
+    stage: Stage, network: RMVSNet | MVSNet, folder: Path, told: Told | None = None, seed: int = 0
 ) -> Report:
     """One stage in its folder; the scenes of its size are made there once."""
     where = folder / f"scenes_{stage.size[0]}x{stage.size[1]}"
@@ -124,23 +154,32 @@ def run_stage(
         if told is not None:
             told(stage.name, step, steps, losses)
 
-    pupil = Pupil(network, stage.learned)
+    pupil = (Expects if isinstance(network, MVSNet) else Sweeps)(network, stage.learned)
     batches = Batches(found, stage.batch, seed, stage.planes, stage.varied)
     return train(pupil, batches, plan, folder / stage.name, progress, key=stage.name)
 
 
-def train_own(
-    folder: Path, told: Told | None = None, seed: int = 0, stages: tuple[Stage, ...] = STAGES
-) -> RMVSNet:
-    """All stages, one after the other."""
+def train_own(name: str, folder: Path, told: Told | None = None, seed: int = 0) -> nn.Module:
+    """All stages of that network, one after the other."""
     torch.manual_seed(seed)
-    network = RMVSNet()
-    for stage in stages:
+    network = begun(name)
+    for stage in STAGES[name]:
         run_stage(stage, network, folder, told, seed)
     return network
 
 
-def save(network: RMVSNet, path: Path) -> None:
+def begun(name: str) -> RMVSNet | MVSNet:
+    """The network before its first stage."""
+    if name == "rmvsnet":
+        return RMVSNet()
+    network, part = MVSNet(), "feature_extractor."
+    learned = read_weights("rmvsnet", "own")
+    features = {k.removeprefix(part): v for k, v in learned.items() if k.startswith(part)}
+    network.feature_extractor.load_state_dict(features)
+    return network
+
+
+def save(network: nn.Module, path: Path) -> None:
     """Half-precision tensors by their published names."""
     from safetensors.torch import save_file
 

@@ -20,7 +20,10 @@ from triscope.kernel.geometry.cameras import resize_K
 from triscope.kernel.results import Depth
 
 # Learned on generated scenes only (``shape.own_weights``): nothing has to be downloaded.
-OWN = {"rmvsnet": Path(__file__).with_name("weights") / "rmvsnet_own.safetensors"}
+OWN = {
+    name: Path(__file__).with_name("weights") / f"{name}_own.safetensors"
+    for name in ("rmvsnet", "mvsnet")
+}
 FLAT = 3.0  # a probability below so many times that of a guess tells nothing
 
 

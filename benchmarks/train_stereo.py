@@ -1,9 +1,10 @@
-"""Train the weights of R-MVSNet that travel in the package: generated scenes, one thread, no GPU.
+"""Train the stereo weights that travel in the package: generated scenes, one thread, no GPU.
 
-    python -m benchmarks.train_rmvsnet FOLDER [--seed 0]
+    python -m benchmarks.train_stereo FOLDER [--network rmvsnet] [--seed 0]
 
 Scenes, checkpoints and the weights stay in FOLDER; a run that was stopped goes on. Prints means of
-the loss over 50 steps and CPU seconds so far: ``docs/benchmarks/rmvsnet_own_training.txt``.
+the loss over 50 steps and CPU seconds so far: ``docs/benchmarks/rmvsnet_own_training.txt`` and
+``mvsnet_own_training.txt`` beside it. ``mvsnet`` begins with the features of ``rmvsnet``.
 """
 
 from __future__ import annotations
@@ -42,14 +43,15 @@ def main() -> None:
     """Train and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--network", choices=list(STAGES), default="rmvsnet")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    for stage in STAGES:
+    for stage in STAGES[chosen.network]:
         print(f"## {stage}", flush=True)
-    network = train_own(chosen.folder, Log(), chosen.seed)
-    save(network, chosen.folder / "rmvsnet_own.safetensors")
+    network = train_own(chosen.network, chosen.folder, Log(), chosen.seed)
+    save(network, chosen.folder / f"{chosen.network}_own.safetensors")
 
 
 if __name__ == "__main__":
