@@ -36,6 +36,16 @@ class _Element:
     number: int
     fields: tuple[_Field, ...] = ()
 
+    @property
+    def ragged(self) -> bool:
+        """Whether its rows differ in length: points with lists, as OpenMVS writes their views."""
+        return self.name != "face" and any(field.count for field in self.fields)
+
+    def scalars(self) -> tuple[_Field, ...]:
+        """The fields before the first list."""
+        lists = [i for i, field in enumerate(self.fields) if field.count]
+        return self.fields[: lists[0]] if lists else self.fields
+
 
 def read_ply(path: str | Path) -> Cloud | Mesh:
     """The cloud of a file, or its mesh where it has faces; raises DataError."""
@@ -143,7 +153,8 @@ def _property(element: _Element, words: list[str], path: Path) -> _Element:
     if len(words) == 2 and words[0] in TYPES:
         field = _Field(words[1], TYPES[words[0]])
     elif len(words) == 4 and words[0] == "list" and words[1] in TYPES and words[2] in TYPES:
-        field = _Field("list", TYPES[words[2]], TYPES[words[1]])
+        name = "list" if element.name == "face" else words[3]
+        field = _Field(name, TYPES[words[2]], TYPES[words[1]])
     if field is None or field.name in [known.name for known in element.fields]:
         raise DataError(f"{path}: property {' '.join(words)!r} of {element.name} is not read.")
     return _Element(element.name, element.number, (*element.fields, field))
@@ -154,6 +165,9 @@ def _binary(
 ) -> dict[str, dict[str, NDArray[Any]]]:
     tables: dict[str, dict[str, NDArray[Any]]] = {}
     for element in elements:
+        if element.ragged:
+            tables[element.name], at = _ragged(data, at, order, element, path)
+            continue
         parts: list[Any] = []
         for field in element.fields:
             if field.count:  # lists of three only: anything else is refused below
@@ -174,6 +188,57 @@ def _binary(
     return tables
 
 
+def _ragged(
+    data: bytes, at: int, order: str, element: _Element, path: Path
+) -> tuple[dict[str, NDArray[Any]], int]:
+    """Points with lists: what stands before the lists, and where the last row ends.
+
+    The lists are stepped over, row by row; what stands behind one is left out.
+    """
+    kinds = [np.dtype(order + field.kind) for field in element.scalars()]
+    offsets = np.cumsum([0, *(kind.itemsize for kind in kinds)])
+    steps = [
+        (np.dtype(order + field.count), np.dtype(field.kind).itemsize) if field.count
+        else (None, np.dtype(field.kind).itemsize)
+        for field in element.fields[len(kinds) :]
+    ]  # fmt: skip
+    least = int(offsets[-1]) + sum(
+        width if count is None else count.itemsize for count, width in steps
+    )
+    if at + least * element.number > len(data):
+        raise DataError(
+            f"{path} is cut off: {element.number:,} {element.name} need {least * element.number:,} "
+            f"bytes or more, {len(data) - at:,} are there."
+        )
+    starts = np.zeros(element.number, np.int64)
+    for row in range(element.number):
+        starts[row] = at
+        at += int(offsets[-1])
+        for count, width in steps:
+            if count is None:
+                at += width
+                continue
+            number = int.from_bytes(
+                data[at : at + count.itemsize], "little" if order == "<" else "big"
+            )
+            at += count.itemsize + number * width
+        if at > len(data):
+            raise DataError(
+                f"{path} is cut off: {row:,} of {element.number:,} {element.name} are there."
+            )
+    columns = zip(element.scalars(), kinds, offsets, strict=False)
+    return {f.name: _gathered(data, starts + offset, kind) for f, kind, offset in columns}, at
+
+
+def _gathered(data: bytes, places: NDArray[np.int64], kind: np.dtype[Any]) -> NDArray[Any]:
+    """One value at each place of the bytes."""
+    raw = np.frombuffer(data, np.uint8)
+    out = np.empty((len(places), kind.itemsize), np.uint8)
+    for i in range(kind.itemsize):
+        out[:, i] = raw[places + i]
+    return out.view(kind)[:, 0]
+
+
 def _ascii(data: bytes, elements: list[_Element], path: Path) -> dict[str, dict[str, NDArray[Any]]]:
     lines = data.decode("latin-1").split("\n")
     tables: dict[str, dict[str, NDArray[Any]]] = {}
@@ -181,9 +246,14 @@ def _ascii(data: bytes, elements: list[_Element], path: Path) -> dict[str, dict[
     for element in elements:
         rows = lines[at : at + element.number]
         at += element.number
-        widths = [4 if field.count else 1 for field in element.fields]
+        fields = element.scalars() if element.ragged else element.fields
+        if not fields:
+            tables[element.name] = {}
+            continue
+        widths = [4 if field.count else 1 for field in fields]
+        most = len(fields) if element.ragged else None
         try:
-            table = np.array([row.split() for row in rows], np.float64)
+            table = np.array([row.split()[:most] for row in rows], np.float64)
         except ValueError as error:
             raise DataError(
                 f"{path}: rows of {element.name} are no {sum(widths)} numbers (only triangles are "
@@ -198,9 +268,7 @@ def _ascii(data: bytes, elements: list[_Element], path: Path) -> dict[str, dict[
         if not (np.abs(table) < 1e300).all():
             raise DataError(f"{path}: {element.name} holds numbers that are not finite.")
         tables[element.name] = {}
-        for field, start, width in zip(
-            element.fields, np.cumsum([0, *widths]), widths, strict=False
-        ):
+        for field, start, width in zip(fields, np.cumsum([0, *widths]), widths, strict=False):
             columns = table[:, start : start + width]
             if field.count and not (columns[:, 0] == 3).all():
                 raise DataError(f"{path}: only triangles are read, but it has other faces.")
