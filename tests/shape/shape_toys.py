@@ -57,3 +57,8 @@ def block() -> Mesh:
 @cache
 def block_distance() -> Distance:
     return Distance(block())
+
+
+@cache
+def drilled_distance() -> Distance:
+    return Distance(Part("drilled").mesh(2.0))

@@ -11,16 +11,32 @@ from numpy.typing import NDArray
 
 from triscope.errors import BadSettings, DataError
 from triscope.shape.distance import Distance
+from triscope.shape.poses import all_around, main_axes, near_ones
 from triscope.shape.surface import Cloud
 
 Floats = NDArray[np.float64]
 How = Literal["placed", "markers", "nearby", "shape"]
+WITHIN = 0.01  # of the size of the reference: how far a point may lie off and still fit
 POINTS = 5000  # of the scan that take part
+FEW, CANDIDATES = 800, 5  # of them in the first look at all poses; poses that are looked at closely
+WELL = 0.97  # share that fits, below which all ways to lie are tried
+TURNED = 5.0  # degrees between two poses that are not the same
+MOVED = 5.0  # limits between two poses that are not the same
+NARROW = 0.05  # of their length: markers in a strip that is no wider fix no turn about it
 SAMPLES = 40_000  # of the reference
 ROUNDS = 60
 SHARPER = 0.85  # how fast points that lie off lose their pull, a round
 LOOSE = 1e-5  # mean square of what a way to move changes, below which nothing holds it
 LEAST = 0.6  # share of the scan that must lie on the reference afterwards
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Markers that scan and reference have in common: names, and both places (n, 3)."""
+
+    names: tuple[str, ...]
+    scan: Floats
+    reference: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +49,7 @@ class Alignment:
     share: float
     how: str
     free: int = 0
+    rival: float = 0.0  # share that fits in the best other pose that was tried
 
 
 def align(
@@ -41,7 +58,7 @@ def align(
     how: How = "nearby",
     *,
     within: float | None = None,
-    markers: tuple[Sequence[Sequence[float]], Sequence[Sequence[float]]] | None = None,
+    markers: Pairs | None = None,
 ) -> Alignment:
     """Bring a scan into the frame of the reference.
 
@@ -54,21 +71,50 @@ def align(
     """
     if len(scan) < 50:
         raise DataError(f"a scan of {len(scan)} points cannot be aligned: 50 are needed.")
-    limit = within or 0.01 * reference.mesh.extent()
+    limit = within or WITHIN * reference.mesh.extent()
     if how == "markers":
         if markers is None:
             raise BadSettings("how='markers' needs the places in the scan and in the reference.")
-        start = rigid(np.asarray(markers[0], float), np.asarray(markers[1], float))
+        start = by_markers(markers, limit)
     else:
         start = np.eye(4)
     some = scan.points[np.random.default_rng(0).permutation(len(scan))[:POINTS]]
     if how in ("placed", "markers"):
         return _checked(_measured(some, reference, start, limit, how), limit)
-    starts = [start] if how == "nearby" else main_axes(some, reference)
     samples = Samples(reference)
-    found = [_measured(some, reference, icp(some, samples, s, limit), limit, how) for s in starts]
-    best = _checked(max(found, key=lambda a: (round(a.share, 3), -a.rms)), limit)
-    return replace(best, free=free_ways(some, samples, best.reference_T_scan, limit))
+    starts = [start]
+    if how == "shape":
+        few = some[:FEW]
+        rough = _fitted(few, reference, samples, main_axes(few, samples.points), limit)
+        if rough[0].share < WELL:
+            likely = near_ones(few, samples.tree, all_around(few, samples.points), samples.extent)
+            rough = sorted([*rough, *_fitted(few, reference, samples, likely, limit)], key=_rank)
+        starts = [one.reference_T_scan for one in distinct(rough, some, limit)[:CANDIDATES]]
+    best, *others = _fitted(some, reference, samples, starts, limit)
+    best = _checked(replace(best, how=how), limit)
+    other = next((a for a in others if not _alike(a, best, some, limit)), None)
+    return replace(
+        best,
+        free=free_ways(some, samples, best.reference_T_scan, limit),
+        rival=other.share if other is not None else 0.0,
+    )
+
+
+def distinct(found: Sequence[Alignment], points: Floats, limit: float) -> list[Alignment]:
+    """Of poses that lay the scan down in nearly the same way, the first."""
+    kept: list[Alignment] = []
+    for one in found:
+        if not any(_alike(one, other, points, limit) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _alike(one: Alignment, other: Alignment, points: Floats, limit: float) -> bool:
+    step = np.linalg.inv(one.reference_T_scan) @ other.reference_T_scan
+    turned = np.degrees(np.arccos(np.clip((np.trace(step[:3, :3]) - 1) / 2, -1, 1)))
+    middle = points.mean(0)
+    moved = np.linalg.norm(step[:3, :3] @ middle + step[:3, 3] - middle)
+    return bool(turned < TURNED and moved < MOVED * limit)
 
 
 class Samples:
@@ -125,6 +171,21 @@ def free_ways(points: Floats, samples: Samples, pose: Floats, limit: float) -> i
     return int((held < LOOSE).sum())
 
 
+def by_markers(markers: Pairs, limit: float) -> Floats:
+    """reference_T_scan of the markers; raises DataError where one lies off by more than limit."""
+    pose = rigid(markers.scan, markers.reference)
+    moved = markers.scan @ pose[:3, :3].T + pose[:3, 3]
+    off = np.linalg.norm(moved - markers.reference, axis=1)
+    worst = int(off.argmax())
+    if off[worst] > limit:
+        raise DataError(
+            f"the marker {markers.names[worst]} lies {off[worst]:.3g} off its place once the "
+            f"{len(off)} markers lie on one another ({limit:.3g} is the limit): check names, "
+            "places and unit. There is no verdict."
+        )
+    return pose
+
+
 def rigid(source: Floats, target: Floats) -> Floats:
     """target_T_source of paired places (n, 3), least squares (Kabsch 1976)."""
     if source.shape != target.shape or source.ndim != 2 or len(source) < 3 or source.shape[1] != 3:
@@ -132,35 +193,14 @@ def rigid(source: Floats, target: Floats) -> Floats:
             f"markers are 3 or more pairs of places (n, 3), got {source.shape} and {target.shape}."
         )
     a, b = source - source.mean(0), target - target.mean(0)
-    if np.linalg.matrix_rank(a, tol=1e-6 * max(np.abs(a).max(), 1e-12)) < 2:
+    spans = [np.linalg.svd(side, compute_uv=False) for side in (a, b)]
+    if any(span[1] <= NARROW * span[0] for span in spans):
         raise BadSettings("the markers lie on one line: choose three that span a triangle.")
     u, _, v = np.linalg.svd(b.T @ a)
     turn = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = turn, target.mean(0) - turn @ source.mean(0)
     return pose
-
-
-def main_axes(points: Floats, reference: Distance) -> list[Floats]:
-    """The four poses that lay the main axes of the scan onto those of the reference."""
-    target = reference.mesh.sampled(POINTS).points
-    (middle, axes), (goal, goal_axes) = _axes(points), _axes(target)
-    poses = []
-    for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-        turned = goal_axes * [*signs, signs[0] * signs[1]]
-        pose = np.eye(4)
-        pose[:3, :3] = turned @ axes.T
-        pose[:3, 3] = goal - pose[:3, :3] @ middle
-        poses.append(pose)
-    return poses
-
-
-def _axes(points: Floats) -> tuple[Floats, Floats]:
-    middle = points.mean(0)
-    _, vectors = np.linalg.eigh(np.cov((points - middle).T))
-    vectors = vectors[:, ::-1]
-    vectors[:, 2] = np.cross(vectors[:, 0], vectors[:, 1])
-    return middle, vectors
 
 
 def _about(middle: Floats, step: Floats) -> Floats:
@@ -171,6 +211,19 @@ def _about(middle: Floats, step: Floats) -> Floats:
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = turn, middle - turn @ middle + step[3:]
     return pose
+
+
+def _fitted(
+    points: Floats, reference: Distance, samples: Samples, starts: list[Floats], limit: float
+) -> list[Alignment]:
+    """Where each start ends, the one that fits best first."""
+    poses = [icp(points, samples, start, limit) for start in starts]
+    found = [_measured(points, reference, pose, limit, "") for pose in poses]
+    return sorted(found, key=_rank)
+
+
+def _rank(found: Alignment) -> tuple[float, float]:
+    return -round(found.share, 3), found.rms
 
 
 def _measured(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from triscope.errors import DataError
 from triscope.kernel.config import require
 from triscope.kernel.results import Finding
-from triscope.shape.alignment import Alignment, How, align
+from triscope.shape import doubts
+from triscope.shape.alignment import Alignment, How, Pairs, align
 from triscope.shape.distance import Distance
 from triscope.shape.grid import connected, places_of
 from triscope.shape.surface import Cloud
@@ -104,47 +105,20 @@ class Comparison:
         }
 
 
-def same_unit(scan: str, reference: str) -> None:
-    """Raise DataError where the units of scan and reference are not said, or differ."""
-    if not scan or not reference:
-        which = "scan" if not scan else "reference"
-        raise DataError(
-            f"the unit of the {which} is not known, and it is never guessed: say it with --unit mm "
-            "or --unit m (for the scan) and --reference-unit (for the reference)."
-        )
-    if scan != reference:
-        raise DataError(
-            f"the scan is in {scan}, the reference in {reference}: scale one of them first "
-            "(--unit converts a scan whose unit is known)."
-        )
-
-
-IN_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
-
-
-def in_mm(points: Floats, unit: str) -> Floats:
-    """Lengths in millimetres; raises DataError where the unit is not known."""
-    if unit not in IN_MM:
-        raise DataError(
-            f"the unit {unit!r} is not known: say mm, cm or m (--unit). It is never guessed: a "
-            "part of 0.1 may be 0.1 mm or 0.1 m long."
-        )
-    return points * IN_MM[unit]
-
-
 def compare(
     scan: Cloud,
     reference: Distance,
     settings: Settings = Settings(),
     *,
     alignment: Alignment | None = None,
+    markers: Pairs | None = None,
 ) -> Comparison:
-    """Compare a scan with the reference, both in millimetres.
+    """Compare a scan with the reference, both in millimetres; ``how="markers"`` needs markers.
 
     Raises DataError where the scan cannot be aligned: there is no verdict then.
     """
     if alignment is None:
-        alignment = align(scan, reference, settings.how)
+        alignment = align(scan, reference, settings.how, markers=markers)
     moved = scan.moved(alignment.reference_T_scan)
     near = reference(moved.points, settings.far)
     part = np.abs(near.distance) <= settings.far
@@ -156,38 +130,22 @@ def compare(
     parts = {**moved.parts(), "values": near.distance.astype(np.float32)}
     cloud = Cloud(moved.points, **parts).take(part)  # type: ignore[arg-type]
     cells = cells_of(cloud, near.place[part], settings.cell, settings.points)
+    covered = coverage(reference, cells, settings.cell)
+    what = f"cells of {settings.cell:g} mm with {settings.points} points or more"
+    share = float(cells.points.sum()) / len(cloud)
     return Comparison(
         cloud,
         cells,
         findings_of(cells, cells.deviation, settings),
         alignment,
         int((~part).sum()),
-        coverage(reference, cells, settings.cell),
+        covered,
         "mm",
-        (*holes_of(reference), *loose_of(alignment)),
-    )
-
-
-def holes_of(reference: Distance) -> tuple[str, ...]:
-    """A sentence where the reference is not closed: no verdict hangs on it, but one should know."""
-    edges = reference.mesh.open_edges()
-    if not edges:
-        return ()
-    return (
-        f"the reference is not closed ({edges:,} edges belong to one face only): at its holes and "
-        "borders the distance is that to the border, and its sign that of the nearest face. Close "
-        "it, or take no account of findings there.",
-    )
-
-
-def loose_of(alignment: Alignment) -> tuple[str, ...]:
-    """A sentence where the shape does not fix the pose: a plane slides along itself."""
-    if not alignment.free:
-        return ()
-    return (
-        f"what the scan sees of the part leaves {alignment.free} of 6 ways to move open (a plane "
-        "slides along itself, a cylinder turns): along them it lies as it was placed. Give "
-        "markers, or scan more sides.",
+        (
+            *doubts.holes_of(reference),
+            *doubts.loose_of(alignment),
+            *doubts.unjudged(what, share, covered, cloud.points, reference),
+        ),
     )
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from triscope.kernel.geometry.cameras import invert, project
 from triscope.kernel.results import Finding, Heatmap
-from triscope.shape.comparison import in_mm
 from triscope.shape.scene import Scene
+from triscope.shape.units import in_mm
 
 Floats = NDArray[np.float64]
 COARSE = 4  # pixels of the photo along one of the heat map

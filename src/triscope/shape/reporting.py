@@ -89,6 +89,7 @@ def surface_section(found: Comparison, tolerance: float) -> Any:
         still=_still(found, tolerance),
         findings=[_row(finding.label, dict(finding.measures)) for finding in found.findings[:200]],
         facts=facts,
+        problems=found.problems,
     )
 
 
