@@ -111,6 +111,7 @@ def _made(fitting: Fitting) -> Check:
     fitting.skipped += check.skipped
     check.card = check.card.with_(data=_data_summary(fitting))
     check.held = portions.held
+    check.problems = tuple(dict.fromkeys((*fitting.problems, *check.problems)))
     return check
 
 

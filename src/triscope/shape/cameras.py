@@ -7,7 +7,7 @@ they are: then only sparse points are triangulated, for the choice of views and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triscope.errors import BadSettings, DataError, needs_extra
-from triscope.kernel.geometry.cameras import project
+from triscope.errors import DataError, needs_extra
 from triscope.shape.formats import colmap
+from triscope.shape.scale import scaled_by_board, scaled_by_cameras
 from triscope.shape.scene import Scene, Sparse, View
 
 Floats = NDArray[np.float64]
@@ -37,6 +37,10 @@ class Photos:
 
 def of_photos(photos: str | Path, work: str | Path, known: Photos = Photos()) -> Scene:
     """Cameras of the photos of a folder, in millimetres where a scale is given."""
+    stems = {path.stem for path in Path(photos).iterdir()}
+    lost = [name for name in (known.distance or ())[:2] if name not in stems]
+    if lost:
+        raise DataError(f"{photos} has no photo {lost[0]}: a distance is between two photos of it.")
     scene = find_cameras(photos, work, K=known.K, features=known.features, threads=known.threads)
     return scaled_as_known(scene, known)
 
@@ -136,73 +140,6 @@ def triangulated(
     none = np.zeros(0, np.int64)
     index = tuple(seen.get(f"{view.name}.png", none) for view in scene.views)
     return scene.with_(sparse=Sparse(xyz, index))
-
-
-def scaled_by_cameras(scene: Scene, one: str, two: str, distance_mm: float) -> Scene:
-    """The scene in millimetres, from the known distance of two of its cameras."""
-    views = [scene.views[scene.number(name)] for name in (one, two)]
-    now = float(np.linalg.norm(views[0].centre - views[1].centre))
-    if not now > 0 or not distance_mm > 0:
-        raise BadSettings(f"the cameras {one} and {two} are {now:g} apart: expected two places.")
-    return scaled(scene, distance_mm / now)
-
-
-def scaled_by_board(scene: Scene, corners: tuple[int, int], square_mm: float) -> Scene:
-    """The scene in millimetres, from a chessboard in view: inner corners (columns, rows)."""
-    seen = {}
-    for i, view in enumerate(scene.views):
-        grey = cv2.cvtColor(view.read(), cv2.COLOR_RGB2GRAY)
-        found, places = cv2.findChessboardCorners(grey, corners)
-        if found:
-            window = (5, 5)
-            stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 1e-3)
-            fine = cv2.cornerSubPix(grey, places, window, (-1, -1), stop)
-            seen[i] = fine[:, 0].astype(np.float64)
-    if len(seen) < 2:
-        raise DataError(
-            f"a board of {corners[0]} x {corners[1]} inner corners is seen in {len(seen)} views: "
-            "2 are needed. Check the count (inner corners, not squares)."
-        )
-    grid = board_places(scene, seen, corners)
-    steps = [np.linalg.norm(np.diff(grid, axis=axis), axis=-1).ravel() for axis in (0, 1)]
-    return scaled(scene, square_mm / float(np.median(np.concatenate(steps))))
-
-
-def board_places(scene: Scene, seen: dict[int, Floats], corners: tuple[int, int]) -> Floats:
-    """The corners in the world (rows, columns, 3), by linear triangulation from all views."""
-    columns, rows = corners
-    count = columns * rows
-    lines: list[Floats] = []
-    for i, pixels in seen.items():
-        P = scene.views[i].K @ scene.views[i].cam_T_world[:3]
-        lines.append(np.stack([pixels[:, :1] * P[2] - P[0], pixels[:, 1:] * P[2] - P[1]], 1))
-    system = np.concatenate(lines, 1)  # (corners, 2 n, 4)
-    _, _, v = np.linalg.svd(system.reshape(count, -1, 4))
-    places = v[:, -1, :3] / v[:, -1, 3:]
-    first = scene.views[next(iter(seen))]
-    gap = project(first.K, first.cam_T_world, places)[0] - seen[next(iter(seen))]
-    if np.median(np.linalg.norm(gap, axis=1)) > 2:
-        raise DataError(
-            "the corners of the board do not meet in space: the views number them in another order "
-            "(a board with an even and an odd count is needed), or the poses are wrong."
-        )
-    return np.asarray(places.reshape(rows, columns, 3))
-
-
-def scaled(scene: Scene, factor: float) -> Scene:
-    """The scene with all lengths times ``factor``, then in millimetres."""
-    views = []
-    for view in scene.views:
-        pose = view.cam_T_world.copy()
-        pose[:3, 3] *= factor
-        views.append(replace(view, cam_T_world=pose))
-    sparse = scene.sparse
-    if sparse is not None:
-        sparse = Sparse(sparse.xyz * factor, sparse.seen)
-    ranges = {
-        i: replace(r, near=r.near * factor, far=r.far * factor) for i, r in scene.ranges.items()
-    }
-    return scene.with_(views=tuple(views), sparse=sparse, ranges=ranges, unit="mm")
 
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}

@@ -7,7 +7,7 @@ of the stereo model. A capture is a folder of calibrated photos.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,7 +25,7 @@ from triscope.kernel.runtime.engine import Engine
 from triscope.kernel.runtime.golden import write_golden
 from triscope.kernel.runtime.reading import Prepared, Reading
 from triscope.kernel.runtime.seen import Seen
-from triscope.shape import comparison, golden, habits, proof
+from triscope.shape import comparison, golden, habits, proof, voids
 from triscope.shape.comparison import Cells, Comparison
 from triscope.shape.distance import Distance
 from triscope.shape.formats import open_scene
@@ -104,8 +104,10 @@ class ShapeCheck(Check):
                 f"{type(sample.source).__name__}."
             )
         scene = open_scene(sample.source, "interval")
-        cloud = golden.scan(scene, self._model(), self.card.model, self.settings)
-        whole = golden.compared(cloud, self._surface(), self.settings)
+        whole = golden.compared(
+            scene, self._model(), self.card.model, self.settings,
+            self._surface(), self._known().markers,
+        )  # fmt: skip
         photo = Photo.first_of(scene, whole.alignment.reference_T_scan)
         taken = perf_counter() - start
         return Prepared({"cells": whole.cells.deviation[None]}, photo.size, taken, (whole, photo))
@@ -155,8 +157,7 @@ class ShapeCheck(Check):
         reading = self.read({}, prepared)
         verdict: Verdict = self.judge(reading)
         whole: Comparison = prepared.extra[0]
-        shown = Comparison(whole.cloud, whole.cells, reading.findings, whole.alignment,
-                           whole.left_out, whole.covered, whole.unit)  # fmt: skip
+        shown = replace(whole, findings=reading.findings)
         tolerance = float(np.median(self._known().spread)) * 3 + 0.05
         paths = write_deviation(
             Path(folder), shown, round(tolerance, 3), title=f"{sample.name}", verdict=verdict
@@ -239,6 +240,7 @@ class MakesShapeChecks:
         model: Any = self
         name = card.model
         first = Path(str(scans[0].source))
+        markers = golden.reference_markers(Path(root), first, self.settings)
         mesh = golden.reference_mesh(Path(root), first, model, name, self.settings)
         surface = Distance(mesh)
         cells, blocks, skipped = [], [], []
@@ -246,8 +248,7 @@ class MakesShapeChecks:
             progress("scans", i, len(scans))
             try:
                 scene = open_scene(Path(str(sample.source)), "interval")
-                cloud = golden.scan(scene, model, name, self.settings)
-                found = golden.compared(cloud, surface, self.settings)
+                found = golden.compared(scene, model, name, self.settings, surface, markers)
                 cells.append(found.cells)
                 blocks.append(blocks_of(found.cloud.points, self.settings.cell))
             except DataError as error:
@@ -256,10 +257,15 @@ class MakesShapeChecks:
             raise TriscopeError(f"no good scan could be used; the first: {skipped[0].error}")
         card = card.with_(settings=plain_settings(self.settings))
         check = ShapeCheck(card, {}, seen)
-        check.reference = habits.learned(surface, cells, blocks, self.settings.cell)
+        check.reference = habits.learned(surface, cells, blocks, self.settings.cell, markers)
         check.model = model
         check.origin = Fitted(model, check.reference)
         check.skipped = skipped
+        if len(blocks) < voids.FEWEST:
+            check.problems = (
+                f"learned from {len(blocks)} scans: what fills a hole is not judged, since "
+                f"{voids.FEWEST} tell how much of it a good part may show (five tell it better).",
+            )
         return check
 
 

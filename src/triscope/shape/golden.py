@@ -22,14 +22,17 @@ from triscope.shape.distance import Distance
 from triscope.shape.formats.meshes import read_mesh
 from triscope.shape.formats.opening import is_scene, open_scene
 from triscope.shape.fusion import Seen, fuse
+from triscope.shape.markers import Markers, Targets, in_common, read_places, targets_mm
 from triscope.shape.matching import match_views
 from triscope.shape.scene import Scene
 from triscope.shape.stages import fusion_settings_of
 from triscope.shape.stereo import Stereo
 from triscope.shape.surface import Cloud, Mesh
 from triscope.shape.tsdf import tsdf_mesh
+from triscope.shape.units import in_mm
 from triscope.shape.views import choose_views
 
+MARKERS = "markers.txt"
 NAMES = ("part.stl", "part.ply", "part.obj", "reference.stl", "reference.ply", "reference.obj")
 
 
@@ -43,7 +46,8 @@ class Golden:
     cell: float = 1.5  # mm: side of the cells that are judged
     points: int = 6  # least number of points of a cell
     area: float = 4.0  # mm2: a deviation of less area is no finding
-    how: How = "nearby"  # how a scan is aligned: placed, nearby, shape
+    how: How = "nearby"  # how a scan is aligned: placed, markers, nearby, shape
+    targets: Targets = "4x4_50"  # kind of the coded targets in the photos, where markers align
     voxel: float = 0.5  # mm: voxels of the golden surface, where no CAD file is there
 
     def __post_init__(self) -> None:
@@ -116,7 +120,7 @@ def fused(seen: Sequence[Seen | None], scene: Scene, name: str, settings: Any) -
     chosen = fusion_settings_of(name, relative=settings.relative, views=settings.agree)
     sources = {i: [j for j, _ in found] for i, found in scene.sources.items()}
     cloud = fuse(seen, sources, chosen)
-    scale = comparison.in_mm(np.ones(1), scene.unit)[0]
+    scale = in_mm(np.ones(1), scene.unit)[0]
     return Cloud(cloud.points * scale, **cloud.parts())  # type: ignore[arg-type]
 
 
@@ -131,7 +135,7 @@ def reference_mesh(root: Path, first: Path, model: Stereo, name: str, settings: 
         scene = choose_views(scene)
     seen = seen_of(scene, model, settings)
     cloud = fused(seen, scene, name, settings)
-    scale = comparison.in_mm(np.ones(1), scene.unit)[0]
+    scale = in_mm(np.ones(1), scene.unit)[0]
     low, high = np.quantile(cloud.points, [0.002, 0.998], axis=0) / scale
     room = 4 * settings.voxel / scale
     mesh = tsdf_mesh([s for s in seen if s is not None], low - room, high + room,
@@ -139,7 +143,37 @@ def reference_mesh(root: Path, first: Path, model: Stereo, name: str, settings: 
     return Mesh(mesh.vertices * scale, mesh.faces)
 
 
-def compared(cloud: Cloud, reference: Distance, settings: Any) -> Comparison:
-    """A scan against the reference surface."""
+def reference_markers(root: Path, first: Path, settings: Any) -> Markers:
+    """Where the markers lie on the reference, in mm; nothing where they do not align.
+
+    They are listed in ``markers.txt`` beside the nominal part; where the reference is the surface
+    of the first scan, its photos show them.
+    """
+    if settings.how != "markers":
+        return {}
+    nominal = [p for p in (root, first) if any((p / file).is_file() for file in NAMES)]
+    places = [place / MARKERS for place in (root, first) if (place / MARKERS).is_file()]
+    if nominal and places:
+        return read_places(places[0], "mm")
+    if places:
+        raise DataError(
+            f"{places[0]} says where markers lie on a nominal part, but there is none beside it "
+            f"({', '.join(NAMES[:3])}): without one the first scan is the reference, and its "
+            "photos show where its markers lie. Remove the list, or add the part."
+        )
+    if nominal:
+        raise DataError(
+            f"how='markers': {root / MARKERS} is not there. Write the places of the coded targets "
+            "on the nominal part into it, 'name x y z' a line, in millimetres."
+        )
+    return targets_mm(open_scene(first, "interval"), settings.targets)
+
+
+def compared(
+    scene: Scene, model: Stereo, name: str, settings: Any, reference: Distance, markers: Markers
+) -> Comparison:
+    """A scan against the reference surface; its markers are looked for before the long work."""
+    pairs = in_common(targets_mm(scene, settings.targets), markers) if markers else None
+    cloud = scan(scene, model, name, settings)
     chosen = comparison.Settings(cell=settings.cell, points=settings.points, how=settings.how)
-    return comparison.compare(cloud, reference, chosen)
+    return comparison.compare(cloud, reference, chosen, markers=pairs)

@@ -9,7 +9,7 @@ no surface at all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from triscope.errors import CheckDamaged, DataError, EmptyData
 from triscope.shape.comparison import Cells
 from triscope.shape.distance import Distance
 from triscope.shape.grid import AT, Places, neighbours
+from triscope.shape.markers import Markers
 from triscope.shape.surface import Mesh
 from triscope.shape.voids import Blocks, Voids, voids_of
 
@@ -43,6 +44,7 @@ class Reference:
     spread: Floats
     count: NDArray[np.int64]
     voids: Voids
+    markers: Markers = field(default_factory=dict)  # mm: by which scans are aligned, if by any
 
     def beyond(self, cells: Cells) -> tuple[Floats, Floats]:
         """Per cell of a scan: deviation without the habit, and how much of it is usual.
@@ -62,6 +64,8 @@ class Reference:
         arrays: dict[str, Any] = {
             "vertices": self.mesh.vertices, "faces": self.mesh.faces, "place": self.place,
             "mean": self.mean, "spread": self.spread, "count": self.count, **self.voids.arrays(),
+            "marker_names": np.array(list(self.markers), dtype=str),
+            "markers": np.array(list(self.markers.values())).reshape(-1, 3),
         }  # fmt: skip
         with (folder / FILE).open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -75,13 +79,19 @@ def load_reference(folder: Path) -> Reference:
         mesh = Mesh(a.pop("vertices"), a.pop("faces"))
         solid = a.pop("solid").astype(np.int64).reshape(-1, 3)
         voids = Voids(solid, float(a.pop("full")), float(a.pop("line")))
-        return Reference(mesh, voids=voids, **a)
+        names = a.pop("marker_names", np.array([], dtype=str)).tolist()
+        markers = dict(zip(names, a.pop("markers", np.zeros((0, 3))), strict=True))
+        return Reference(mesh, voids=voids, markers=markers, **a)
     except (OSError, ValueError, KeyError, TypeError, DataError) as error:
         raise CheckDamaged(f"{folder / FILE} cannot be read: {error}.") from error
 
 
 def learned(
-    reference: Distance, scans: Sequence[Cells], blocks: Sequence[Blocks], side: float
+    reference: Distance,
+    scans: Sequence[Cells],
+    blocks: Sequence[Blocks],
+    side: float,
+    markers: Markers | None = None,
 ) -> Reference:
     """The habit of good scans, from the cells and the blocks of each; ``side`` of both in mm."""
     if not scans:
@@ -94,7 +104,7 @@ def learned(
     gap = np.bincount(index, (value - mean[index]) ** 2).astype(np.float64)
     spread = np.sqrt(pooled(gap, count - 1, neighbours(unique, unique), GUESS**2))
     voids = voids_of(blocks, side, reference)
-    return Reference(reference.mesh, unique, mean, spread, count, voids)
+    return Reference(reference.mesh, unique, mean, spread, count, voids, markers or {})
 
 
 def excess(deviation: Floats, usual: Floats) -> Floats:

@@ -23,6 +23,7 @@ from triscope.shape.grid import Places, rows_of
 
 Floats = NDArray[np.float64]
 CORNERS = np.array(list(itertools.product((0, 1), repeat=3)))
+FEWEST = 3  # good scans that tell how much of what they leave empty one of them may fill
 STRAY = 0.02  # of the points of a full block: fewer are no surface
 # Of a side: so near to a block's middle, the reference has surface in it, noise included.
 NEAR = 0.6
@@ -84,7 +85,7 @@ def voids_of(scans: Sequence[Blocks], side: float, reference: Distance) -> Voids
     full = float(np.median(np.concatenate([row[cells & (row > 0)] for row in counts])))
     surface = counts > STRAY * full
     line = np.inf
-    if len(scans) > 2:
+    if len(scans) >= FEWEST:
         alone = np.flatnonzero(surface.sum(0) == 1)
         alone = alone[~crossed(place[alone], side, reference)]
         line = float(counts[:, alone].max(initial=0)) / full
