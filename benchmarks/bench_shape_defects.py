@@ -61,8 +61,8 @@ def scanned(
     kept = folder / f"scan_{name}.npz"
     if not kept.is_file():
         start = time.process_time()
-        cloud = golden.scan(open_scene(folder, "interval"), model, kind, model.settings)
-        found = golden.compared(cloud, surface, model.settings).cloud
+        scene = open_scene(folder, "interval")
+        found = golden.compared(scene, model, kind, model.settings, surface, {}).cloud
         cpu = np.float64(time.process_time() - start)
         on = surface(found.points, 3.0).place
         np.savez(kept, allow_pickle=False, cpu=cpu, on=on, points=found.points, off=found.values)

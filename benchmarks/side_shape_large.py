@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
     if chosen.write:
+        chosen.folder.mkdir(parents=True, exist_ok=True)
         write(chosen.folder)
         return
     size = (chosen.size[0], chosen.size[1])

@@ -94,6 +94,7 @@ def test_a_check_of_shape_fits_saves_opens_and_finds_a_bend(tmp_path: Path) -> N
     check = triscope.fit("zncc_sweep", tmp_path / "part", settings, out=tmp_path / "check",
                          calibrate=0.34)  # fmt: skip
     assert check.card.answers == "Depth" and check.card.data["train"] == 2
+    assert check.problems[-1].startswith("learned from 2 scans: what fills a hole is not judged")
     opened = triscope.open(tmp_path / "check")
     bad = opened.inspect(tmp_path / "bent")
     assert bad.verdict.outcome == "fail" and bad.findings

@@ -17,6 +17,7 @@ from triscope.cli._shape._shared import (
     comparing,
     comparing_options,
     depth_line,
+    marked,
     model_options,
     photo_options,
     photos_of,
@@ -33,6 +34,7 @@ KEYS = {
     "advice": "what is wrong with views that have hardly any depth",
     "findings": "findings of the comparison; null without a reference",
     "report": "the page; null without a reference",
+    "problems": "what one should know of the cameras, the reference and the alignment",
 }
 
 
@@ -56,11 +58,14 @@ def reconstruct(**options: Any) -> int:
             longest=options["longest"],
             second=options["depth_line"],
             voxel=options["voxel"],
-            fusion={n: options[n] for n in ("relative", "border") if options[n] is not None},
+            fusion={
+                n: options[n] for n in ("relative", "border", "views") if options[n] is not None
+            },
             photos=photos_of(options),
+            marked=marked(options),
             progress=report,
         )
-    for line in (*found["advice"], *found.pop("problems")):
+    for line in (*found["advice"], *found["problems"]):
         note(line)
     compared = found.pop("comparison")
     if options["as_json"]:
@@ -97,6 +102,7 @@ command = click.Command(
         option("--voxel", "X", "Also a mesh, of voxels of this size.", default=0.0),
         option("--relative", "X", "Most relative difference of depth between views.", type=float),
         option("--border", "N", "Pixels left out at jumps of depth.", type=int),
+        option("--views", "N", "Views that must agree on a point.", type=click.IntRange(2)),
         unit("scene"),
         unit("reference", "--reference-unit"),
         *photo_options(),

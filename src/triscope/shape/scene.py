@@ -153,7 +153,7 @@ def check_view(view: View) -> None:
             f"view {view.name}: K has focal lengths {K[0, 0]:g}, {K[1, 1]:g}: expected positive "
             "pixels and 1 at the lower right."
         )
-    if not (-w < K[0, 2] < 2 * w and -h < K[1, 2] < 2 * h):
+    if not (-0.5 * w < K[0, 2] < 1.5 * w and -0.5 * h < K[1, 2] < 1.5 * h):
         raise DataError(
             f"view {view.name}: K has its principal point at ({K[0, 2]:g}, {K[1, 2]:g}), far "
             f"outside the image of {w} x {h}: K belongs to another size. Scale it with the image."

@@ -24,7 +24,7 @@ from triscope.errors import DataError
 from triscope.kernel import config
 from triscope.kernel.results import Depth
 from triscope.shape import comparison, fusion, matching, views
-from triscope.shape.alignment import Alignment
+from triscope.shape.alignment import Alignment, Pairs
 from triscope.shape.comparison import Comparison
 from triscope.shape.distance import Distance
 from triscope.shape.formats import open_scene
@@ -38,6 +38,7 @@ from triscope.shape.scene import Scene
 from triscope.shape.stereo import Stereo
 from triscope.shape.surface import Cloud, Mesh
 from triscope.shape.tsdf import tsdf_mesh
+from triscope.shape.units import in_mm, unit_of
 
 STAGE = "stage.json"
 # Fusion of a model whose confidence means something else than a probability over planes.
@@ -171,6 +172,7 @@ def fuse(
 ) -> dict[str, Any]:
     """``shape fuse``: depth maps -> ``cloud.ply`` and, with a voxel size, ``mesh.ply``."""
     scene, out = open_scene(scene_folder, second), Path(out)
+    _must_be_of(depth_folder, scene, scene_folder)
     settings = settings or fusion_settings(depth_folder)
     out.mkdir(parents=True, exist_ok=True)
     seen = read_seen(scene, depth_folder)
@@ -190,6 +192,17 @@ def fuse(
     facts = {"points": len(cloud), "faces": faces, "unit": scene.unit, **asdict(settings)}
     (out / STAGE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return facts
+
+
+def _must_be_of(depth_folder: str | Path, scene: Scene, scene_folder: str | Path) -> None:
+    path = Path(depth_folder) / STAGE
+    if path.is_file():
+        of = json.loads(path.read_text(encoding="utf-8")).get("scene")
+        if of not in (None, hash_of_scene(scene)):
+            raise DataError(
+                f"{depth_folder} is the depth of another scene than {scene_folder} (or of other "
+                "cameras or ranges): run triscope shape depth for this one."
+            )
 
 
 def fusion_settings(depth_folder: str | Path, **changes: Any) -> fusion.Settings:
@@ -214,12 +227,12 @@ def compare(
     unit: str = "",
     reference_unit: str = "",
     alignment: Alignment | None = None,
+    markers: Pairs | None = None,
 ) -> Comparison:
     """``shape compare``: a scan and its reference -> deviations, findings, report."""
     cloud, reference = cloud_of(scan, unit), Path(reference)
-    found = comparison.compare(
-        cloud, Distance(mesh_of(reference, reference_unit)), settings, alignment=alignment
-    )
+    surface = Distance(mesh_of(reference, reference_unit))
+    found = comparison.compare(cloud, surface, settings, alignment=alignment, markers=markers)
     title = f"Deviation from {reference.name}"
     write_deviation(Path(out), found, settings.tolerance, title=title)
     return found
@@ -231,7 +244,7 @@ def cloud_of(scan: str | Path, unit: str = "") -> Cloud:
     path = path / "cloud.ply" if path.is_dir() else path
     found = read_surface(path)
     cloud = Cloud(found.vertices) if isinstance(found, Mesh) else found
-    scale = comparison.in_mm(np.ones(1), unit or _unit_beside(path))[0]
+    scale = in_mm(np.ones(1), unit_of(path, unit))[0]
     parts = cloud.parts()
     return Cloud(cloud.points * scale, **parts)  # type: ignore[arg-type]
 
@@ -244,13 +257,8 @@ def mesh_of(reference: Path, unit: str = "") -> Mesh:
             f"{reference} holds points but no faces: a reference needs a surface. Make one of a "
             "golden scan with triscope shape fuse --voxel, or give the CAD part as STL."
         )
-    scale = comparison.in_mm(np.ones(1), unit or _unit_beside(reference))[0]
+    scale = in_mm(np.ones(1), unit_of(reference, unit))[0]
     return Mesh(found.vertices * scale, found.faces)
-
-
-def _unit_beside(path: Path) -> str:
-    beside = path.parent / "unit.txt"
-    return beside.read_text(encoding="utf-8").strip() if beside.is_file() else ""
 
 
 def begin(out: Path, facts: Mapping[str, Any]) -> None:

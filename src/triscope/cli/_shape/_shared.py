@@ -10,6 +10,7 @@ import click
 from triscope.cli._options import option
 
 FOLDER = click.Path(path_type=Path)
+TARGETS = ("4x4_50", "4x4_250", "5x5_100", "6x6_250", "apriltag_36h11")
 MODELS = ("zncc_sweep", "rmvsnet", "mvsnet", "aa_rmvsnet", "patchmatchnet")
 
 
@@ -76,6 +77,10 @@ def comparing_options() -> list[click.Option]:
         option("--align", "HOW", "placed: trust the cameras; nearby: fit closely; shape: find the "
                "pose by the shape.", type=click.Choice(["placed", "nearby", "shape"]),
                default="nearby"),
+        option("--markers", "FILE", "Align by markers instead: their places on the reference, "
+               "'name x y z' a line.", type=FOLDER),
+        option("--targets", "KIND", "Kind of the coded targets in the photos; a marker is named "
+               "by its number.", type=click.Choice(TARGETS), default=TARGETS[0]),
     ]  # fmt: skip
 
 
@@ -83,9 +88,29 @@ def comparing(options: dict[str, Any]) -> Any:
     """The settings that the options name."""
     from triscope.shape.comparison import settings_for
 
-    return settings_for(
-        options["tolerance"], options["align"], cell=options["cell"], far=options["within"]
-    )
+    within = options["within"]
+    if within is not None and within <= options["tolerance"]:
+        raise click.UsageError(f"--within {within:g}: expected more than --tolerance.")
+    how: Any = "markers" if options["markers"] else options["align"]
+    return settings_for(options["tolerance"], how, cell=options["cell"], far=within)
+
+
+def marked(options: dict[str, Any]) -> Any:
+    """The markers that the options name, in the unit of the reference; None without."""
+    from triscope.shape.markers import Known, read_places
+    from triscope.shape.units import unit_of
+
+    if not options["markers"]:
+        return None
+    unit = options["reference_unit"] or ""
+    if options["reference"] is not None:
+        unit = unit_of(options["reference"], unit)
+    if not unit:
+        raise click.UsageError(
+            "say the unit of the places in --markers: --reference-unit mm, cm or m. It is never "
+            "guessed."
+        )
+    return Known(read_places(options["markers"], unit), options["targets"])
 
 
 def model_options() -> list[click.Option]:
@@ -98,7 +123,8 @@ def model_options() -> list[click.Option]:
                      "with mvsnet: the weights hold its refinement."),
         option("--planes", "N", "Depth planes; by default as many as the scene names, or 192.",
                default=0),
-        option("--sources", "N", "Views that each view is matched with.", default=4),
+        option("--sources", "N", "Views that each view is matched with.", default=4,
+               type=click.IntRange(1)),
     ]  # fmt: skip
 
 
@@ -107,4 +133,8 @@ def built(options: dict[str, Any]) -> Any:
     from triscope.shape.stereo import stereo
 
     given = {name: options[name] for name in ("weights", "refine") if options[name]}
+    if given and options["model"] == "zncc_sweep":
+        raise click.UsageError(
+            f"zncc_sweep learns nothing: --{next(iter(given))} is of no use to it."
+        )
     return stereo(options["model"], given)

@@ -39,9 +39,10 @@ def make(**options: Any) -> int:
     if options["as_json"]:
         emit(answer, KEYS)
     else:
-        wrong = f", {part.defect} by {part.amount:g} mm" if part.defect else ", good"
+        how = "" if part.defect == "missing_hole" else f" by {part.amount:g} mm"
+        wrong = f", {part.defect}{how}" if part.defect else ", good"
         people().print(
-            f"[bold]{options['output']}[/]: a {part.kind} part{wrong}, {len(scene.views)} photos"
+            f"[bold]{options['output']}[/]: {part.kind} part{wrong}, {len(scene.views)} photos"
         )
     return DONE
 

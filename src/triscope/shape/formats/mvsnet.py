@@ -154,6 +154,12 @@ def write_scene(folder: str | Path, scene: Scene, *, copy_images: bool = True) -
     folder = Path(folder)
     for part in ("images", "cams"):
         (folder / part).mkdir(parents=True, exist_ok=True)
+    more = len(list((folder / "cams").glob("*_cam.txt"))) - len(scene.views)
+    if more > 0:
+        raise DataError(
+            f"{folder} holds a scene of {more + len(scene.views)} views, this one has "
+            f"{len(scene.views)}: choose another folder, or remove that one."
+        )
     for i, view in enumerate(scene.views):
         found = scene.ranges.get(i)
         K = view.K.copy()
