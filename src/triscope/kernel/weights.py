@@ -159,7 +159,7 @@ def locate(name: str, *, check: bool = True) -> Path:
     if path is None:
         raise WeightsMissing(
             f"{entry.file} (weights of {name!r}, {entry.licence}) is not in {folder()}. "
-            f"Fetch it with: {entry.command}  Another folder: set {VARIABLE}."
+            f"Fetch it: {entry.command}  Another folder: set {VARIABLE}."
         )
     if check and entry.sha256 is not None and (given := sha256(path)) != entry.sha256:
         raise WeightsMismatch(

@@ -56,6 +56,6 @@ def network(file: str) -> Any:
     except (RuntimeError, TypeError, AttributeError) as error:
         raise WeightsMismatch(
             f"{file} does not hold torchvision's raft_small: {str(error).splitlines()[0]} "
-            f"Fetch it with: {weights.official(FILE).command}"
+            f"Fetch it: {weights.official(FILE).command}"
         ) from error
     return net.eval()
