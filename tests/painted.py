@@ -39,9 +39,9 @@ def painted(
     return scene.with_(views=tuple(views))
 
 
-def with_targets(scene: Scene) -> Scene:
+def with_targets(scene: Scene, kind: str = "4x4_50") -> Scene:
     """Four coded targets about the part, where CORNERS says."""
-    known = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
+    known = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, f"DICT_{kind.upper()}"))
     for name, middle in CORNERS.items():
         code = cv2.aruco.generateImageMarker(known, int(name), 120)
         picture = cv2.copyMakeBorder(code, 20, 20, 20, 20, cv2.BORDER_CONSTANT, value=255)

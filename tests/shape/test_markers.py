@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import triscope
-from painted import RIG, chessboard, marked, moved, painted, truth, turned
+from painted import RIG, chessboard, marked, moved, painted, truth, turned, with_targets
 from triscope.errors import BadSettings, DataError
 from triscope.shape.alignment import Pairs, by_markers
 from triscope.shape.formats.meshes import write_stl
@@ -17,6 +19,7 @@ from triscope.shape.formats.mvsnet import write_scene
 from triscope.shape.habits import load_reference
 from triscope.shape.markers import (
     Known,
+    Targets,
     in_common,
     read_places,
     scaled_by_markers,
@@ -24,11 +27,13 @@ from triscope.shape.markers import (
     write_places,
 )
 from triscope.shape.scale import met, scaled_by_board, scaled_by_cameras
+from triscope.shape.scene import Scene
 from triscope.shape.synth import Part, make_scene
 
 
-def test_coded_targets_are_found_where_they_lie() -> None:
-    found = targets_in(marked())
+@pytest.mark.parametrize("kind", get_args(Targets))
+def test_coded_targets_are_found_where_they_lie(kind: Targets) -> None:
+    found = targets_in(with_targets(plain(), kind), kind)
     assert found.keys() == truth().keys()
     for name, place in truth().items():
         assert np.linalg.norm(found[name] - place) < 0.6
@@ -47,6 +52,11 @@ def test_a_target_that_one_view_sees_elsewhere_is_judged_by_the_others() -> None
         DataError, match=r"0 are seen in two photos .* Check their kind \(--targets\)"
     ):
         targets_in(scene, "apriltag_36h11")
+
+
+@cache
+def plain() -> Scene:
+    return make_scene(Part("drilled"), RIG)
 
 
 def test_two_views_from_nearly_one_place_tell_no_depth() -> None:
