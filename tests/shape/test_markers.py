@@ -12,6 +12,7 @@ import pytest
 
 import triscope
 from painted import RIG, chessboard, marked, moved, painted, truth, turned, with_targets
+from triscope.cli._shape._shared import TARGETS
 from triscope.errors import BadSettings, DataError
 from triscope.shape.alignment import Pairs, by_markers
 from triscope.shape.formats.meshes import write_stl
@@ -199,6 +200,7 @@ def test_without_a_nominal_part_the_first_scan_shows_where_its_markers_lie(tmp_p
 
 
 def test_settings_that_name_no_way_or_no_code() -> None:
+    assert get_args(Targets) == TARGETS  # the command line knows them without loading the rest
     with pytest.raises(BadSettings, match="expected one of placed, markers, nearby, shape"):
         triscope.fit("zncc_sweep", ".", {"how": "guess"})
     with pytest.raises(BadSettings, match="expected one of 4x4_50"):
