@@ -111,7 +111,8 @@ def test_training_writes_weights_that_answer(part: Path, tmp_path: Path) -> None
     assert ran.code == 0 and ran.json["views"] == 4
 
 
-def test_folders_are_scored(part: Path, whole: Path) -> None:
+def test_folders_are_scored(part: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triscope.shape.scoring.SAMPLES", 20_000)
     ran = run("shape", "evaluate", whole / "depth", part, "--json")
     assert ran.code == 0, ran.err
     assert len(ran.json["views"]) == 4 and 0 < ran.json["mean"]["within_5"] <= 1

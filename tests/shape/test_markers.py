@@ -166,10 +166,10 @@ def test_markers_that_are_not_the_same_give_no_pose() -> None:
 def test_a_check_aligns_its_scans_by_markers(tmp_path: Path) -> None:
     for i in range(2):
         write_scene(tmp_path / "part/good" / str(i), marked(seed=50 * i))
-    write_scene(tmp_path / "good", moved(marked(seed=150), turned()))
-    write_scene(tmp_path / "bent", moved(marked("bent", 200), turned()))
+    write_scene(tmp_path / "good", moved(marked(seed=50), turned()))
+    write_scene(tmp_path / "bent", moved(marked("bent"), turned()))
     write_stl(tmp_path / "part/part.stl", Part("drilled").mesh(2.0))
-    settings = {"planes": 32, "window": 5, "relative": 0.02, "cell": 4.0, "agree": 2,
+    settings = {"planes": 20, "window": 5, "relative": 0.02, "cell": 4.0, "agree": 2,
                 "how": "markers"}  # fmt: skip
     with pytest.raises(DataError, match=r"markers\.txt is not there"):
         triscope.fit("zncc_sweep", tmp_path / "part", settings, calibrate=0)
@@ -192,7 +192,7 @@ def test_a_check_aligns_its_scans_by_markers(tmp_path: Path) -> None:
 def test_without_a_nominal_part_the_first_scan_shows_where_its_markers_lie(tmp_path: Path) -> None:
     for i in range(2):
         write_scene(tmp_path / "part/good" / str(i), marked(seed=50 * i))
-    settings = {"planes": 32, "window": 5, "relative": 0.02, "cell": 4.0, "agree": 2, "voxel": 2.0,
+    settings = {"planes": 20, "window": 5, "relative": 0.02, "cell": 4.0, "agree": 2, "voxel": 2.0,
                 "how": "markers"}  # fmt: skip
     triscope.fit("zncc_sweep", tmp_path / "part", settings, out=tmp_path / "check", calibrate=0)
     found = load_reference(tmp_path / "check").markers

@@ -100,7 +100,10 @@ def test_what_dtu_did_not_observe_does_not_count(tmp_path: Path) -> None:
         above_plane(points, tmp_path / "bad.mat")
 
 
-def test_a_mesh_is_a_truth_too_and_units_must_agree(tmp_path: Path) -> None:
+def test_a_mesh_is_a_truth_too_and_units_must_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "SAMPLES", 200_000)
     write_stl(tmp_path / "block.stl", block())
     (tmp_path / "fused").mkdir()
     points = np.column_stack([RNG.uniform(-45, 45, (300, 2)) * [1, 0.5], np.full(300, 30.4)])
