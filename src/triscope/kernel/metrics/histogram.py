@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS = 17
+FEWEST_BITS = 5  # the octaves of both signs fit in so many bins: a bin never spans two octaves
 OCTAVES = 13
 MANTISSA = 23  # bits of float32's fraction
 LARGEST = 0x7F7FFFFF  # bits of the largest float32
@@ -33,6 +34,8 @@ class Histogram:
     """Several rows of weights over the same bins. Memory: 1 MB a row, however much is added."""
 
     def __init__(self, rows: int, bits: int = BITS) -> None:
+        if bits < FEWEST_BITS:  # bins of several octaves would not lie in each other as they grow
+            raise ValueError(f"a histogram has 2^{FEWEST_BITS} bins or more, asked were 2^{bits}")
         self.bits = bits
         self.span: tuple[float, float] | None = None  # lowest and highest number seen
         self.floor = 0  # below 2^floor all bins have one width
