@@ -124,12 +124,17 @@ def fused(seen: Sequence[Seen | None], scene: Scene, name: str, settings: Any) -
     return Cloud(cloud.points * scale, **cloud.parts())  # type: ignore[arg-type]
 
 
+def nominal_file(root: Path, first: Path) -> Path | None:
+    """The nominal part in the folder of the scans, or in that of the first; None without one."""
+    files = (place / name for place in (root, first) for name in NAMES)
+    return next((file for file in files if file.is_file()), None)
+
+
 def reference_mesh(root: Path, first: Path, model: Stereo, name: str, settings: Any) -> Mesh:
     """The nominal part (``part.stl`` and the like, in mm), else the surface of the first scan."""
-    for place in (root, first):
-        for file in NAMES:
-            if (place / file).is_file():
-                return read_mesh(place / file)
+    nominal = nominal_file(root, first)
+    if nominal is not None:
+        return read_mesh(nominal)
     scene = open_scene(first, "interval")
     if not scene.sources or not scene.ranges:
         scene = choose_views(scene)
@@ -151,9 +156,9 @@ def reference_markers(root: Path, first: Path, settings: Any) -> Markers:
     """
     if settings.how != "markers":
         return {}
-    nominal = [p for p in (root, first) if any((p / file).is_file() for file in NAMES)]
+    nominal = nominal_file(root, first)
     places = [place / MARKERS for place in (root, first) if (place / MARKERS).is_file()]
-    if nominal and places:
+    if nominal is not None and places:
         return read_places(places[0], "mm")
     if places:
         raise DataError(
@@ -161,7 +166,7 @@ def reference_markers(root: Path, first: Path, settings: Any) -> Markers:
             f"({', '.join(NAMES[:3])}): without one the first scan is the reference, and its "
             "photos show where its markers lie. Remove the list, or add the part."
         )
-    if nominal:
+    if nominal is not None:
         raise DataError(
             f"how='markers': {root / MARKERS} is not there. Write the places of the coded targets "
             "on the nominal part into it, 'name x y z' a line, in millimetres."

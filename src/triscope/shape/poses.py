@@ -22,10 +22,11 @@ def main_axes(points: Floats, target: Floats) -> list[Floats]:
     scanned from one side only lies, middle on middle, half way between two faces that both pull.
     """
     (middle, axes), (goal, goal_axes) = _axes(points), _axes(target)
+    faces = _faces(target, goal, goal_axes[:, 2])
     return [
         _pose(goal_axes * [*signs, signs[0] * signs[1]] @ axes.T, middle, goal + up)
         for signs in product((1, -1), (1, -1))
-        for up in _faces(target, goal, goal_axes[:, 2])
+        for up in faces
     ]
 
 
@@ -37,13 +38,13 @@ def all_around(points: Floats, target: Floats) -> list[Floats]:
     (middle, axes), (goal, goal_axes) = _axes(points), _axes(target)
     size = SHIFT * float(np.linalg.norm(np.ptp(target, axis=0)))
     angles = np.radians(np.arange(0, 360, STEP))
+    _, *faces = _faces(target, goal, goal_axes[:, 2])
     poses = []
     for angle, side, a, b in product(angles, (1, -1), (-1, 0, 1), (-1, 0, 1)):
         c, s = np.cos(angle), np.sin(angle)
         turn = goal_axes @ [[c, -s * side, 0], [s, c * side, 0], [0, 0, side]] @ axes.T
         there = goal + size * (a * goal_axes[:, 0] + b * goal_axes[:, 1])
-        poses += [_pose(turn, middle, there + up)
-                  for up in _faces(target, goal, goal_axes[:, 2])[1:]]  # fmt: skip
+        poses += [_pose(turn, middle, there + up) for up in faces]
     return poses
 
 

@@ -70,7 +70,7 @@ def reconstruct(
         scene = open_scene(place, "interval")
         if unit and not scene.unit:  # said only now
             (place / "unit.txt").write_text(unit + "\n", encoding="utf-8")
-        scene = _said(scene, unit)
+        scene = scene.said(unit)
         if marked is not None:
             places = _kept_markers(scene, place, marked)
     else:
@@ -147,7 +147,7 @@ def _with_cameras(
         if compared and not (photos.board or photos.distance or marked):
             _must_have_unit("")
         scene = cameras.of_photos(source, work, photos)
-    scene = _said(scene, unit)
+    scene = scene.said(unit)
     if marked is not None and not scene.unit:
         scene = markers.scaled_by_markers(scene, marked)
         work.parent.mkdir(parents=True, exist_ok=True)
@@ -162,13 +162,6 @@ def _begin_work(work: Path, source: object) -> None:
     if not (work / "database.db").is_file():
         (work / stages.STAGE).unlink(missing_ok=True)
     stages.begin(work, {"source": source})
-
-
-def _said(scene: Scene, unit: str) -> Scene:
-    """The scene with the unit that somebody says; raises DataError where its own is another."""
-    if unit and scene.unit not in ("", unit):
-        raise DataError(f"unit={unit!r}: the scene says its poses are in {scene.unit!r}.")
-    return scene.with_(unit=unit or scene.unit)
 
 
 def hash_of_photos(source: Path, out: Path) -> str:

@@ -116,6 +116,12 @@ class Scene:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
+    def said(self, unit: str) -> Scene:
+        """With the unit that somebody says, if any; raises DataError where its own is another."""
+        if unit and self.unit not in ("", unit):
+            raise DataError(f"unit={unit!r}: the scene says its poses are in {self.unit!r}.")
+        return self.with_(unit=unit or self.unit)
+
     def number(self, name: str) -> int:
         """The number of the view of that name."""
         for i, view in enumerate(self.views):

@@ -23,7 +23,7 @@ from triscope.shape.evaluation import (
 )
 from triscope.shape.formats import open_scene
 from triscope.shape.formats.meshes import read_surface
-from triscope.shape.stages import read_seen
+from triscope.shape.stages import cloud_file, read_seen
 from triscope.shape.surface import Mesh
 from triscope.shape.units import noted
 
@@ -97,8 +97,7 @@ def score_cloud(
     too). ``observed`` and ``plane`` are DTU's ``ObsMask*.mat`` and ``Plane*.mat``: what of the
     answer lies where the truth was measured, and what of the truth lies above the table.
     """
-    path = Path(answer)
-    path = path / "cloud.ply" if path.is_dir() else path
+    path = cloud_file(answer)
     units = [noted(path), noted(Path(truth))]
     if all(units) and units[0] != units[1]:
         raise DataError(f"{path} is in {units[0]}, {truth} in {units[1]}: scale one of them first.")

@@ -62,10 +62,7 @@ def choose(
 ) -> Scene:
     """``shape views``: a scene in any layout -> one in MVSNet's, with sources and depth ranges."""
     scene = open_scene(source, second)
-    if unit:
-        if scene.unit not in ("", unit):
-            raise DataError(f"unit={unit!r}: {source} says its poses are in {scene.unit!r}.")
-        scene = scene.with_(unit=unit)
+    scene = scene.said(unit)
     if longest:
         scene = scene.resized(longest)
     if not scene.sources or not scene.ranges or near or far:
@@ -195,21 +192,16 @@ def fuse(
 
 
 def _must_be_of(depth_folder: str | Path, scene: Scene, scene_folder: str | Path) -> None:
-    path = Path(depth_folder) / STAGE
-    if path.is_file():
-        of = json.loads(path.read_text(encoding="utf-8")).get("scene")
-        if of not in (None, hash_of_scene(scene)):
-            raise DataError(
-                f"{depth_folder} is the depth of another scene than {scene_folder} (or of other "
-                "cameras or ranges): run triscope shape depth for this one."
-            )
+    if facts_of(depth_folder).get("scene") not in (None, hash_of_scene(scene)):
+        raise DataError(
+            f"{depth_folder} is the depth of another scene than {scene_folder} (or of other "
+            "cameras or ranges): run triscope shape depth for this one."
+        )
 
 
 def fusion_settings(depth_folder: str | Path, **changes: Any) -> fusion.Settings:
     """Settings that fit the model of a depth folder."""
-    path = Path(depth_folder) / STAGE
-    name = json.loads(path.read_text(encoding="utf-8"))["model"] if path.is_file() else ""
-    return fusion_settings_of(name, **changes)
+    return fusion_settings_of(facts_of(depth_folder).get("model", ""), **changes)
 
 
 def fusion_settings_of(name: str, **changes: Any) -> fusion.Settings:
@@ -238,10 +230,15 @@ def compare(
     return found
 
 
+def cloud_file(scan: str | Path) -> Path:
+    """The file of a scan: itself, or the cloud in the folder of ``shape fuse``."""
+    path = Path(scan)
+    return path / "cloud.ply" if path.is_dir() else path
+
+
 def cloud_of(scan: str | Path, unit: str = "") -> Cloud:
     """A scan in millimetres: a file, or the folder of ``shape fuse``."""
-    path = Path(scan)
-    path = path / "cloud.ply" if path.is_dir() else path
+    path = cloud_file(scan)
     found = read_surface(path)
     cloud = Cloud(found.vertices) if isinstance(found, Mesh) else found
     scale = in_mm(np.ones(1), unit_of(path, unit))[0]
@@ -261,12 +258,19 @@ def mesh_of(reference: Path, unit: str = "") -> Mesh:
     return Mesh(found.vertices * scale, found.faces)
 
 
+def facts_of(folder: str | Path) -> dict[str, Any]:
+    """What a folder of results says of itself; nothing where it is none."""
+    path = Path(folder) / STAGE
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
 def begin(out: Path, facts: Mapping[str, Any]) -> None:
     """Open the folder of a stage; raises DataError where it holds another's results."""
     out.mkdir(parents=True, exist_ok=True)
     path, plain = out / STAGE, json.loads(json.dumps(facts))
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = facts_of(out)
         other = [name for name in plain if before.get(name) != plain[name]]
         if other:
             raise DataError(

@@ -63,6 +63,7 @@ def _pairs(options: dict[str, Any]) -> Any:
     """The markers of both sides: the scan's from a list, or from the photos of its scene."""
     from triscope.shape.formats import open_scene
     from triscope.shape.markers import in_common, read_places, targets_mm
+    from triscope.shape.stages import cloud_file
     from triscope.shape.units import unit_of
 
     known, place = marked(options), options["scan_markers"]
@@ -72,8 +73,7 @@ def _pairs(options: dict[str, Any]) -> Any:
         )
     if known is None:
         return None
-    scan = options["scan"]
-    unit = unit_of(scan / "cloud.ply" if scan.is_dir() else scan, options["unit"] or "")
+    unit = unit_of(cloud_file(options["scan"]), options["unit"] or "")
     if place.is_dir():
         scene = open_scene(place, "interval")
         found = targets_mm(scene.with_(unit=scene.unit or unit), known.targets)

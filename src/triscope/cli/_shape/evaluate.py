@@ -39,8 +39,9 @@ KEYS = {name: f"depth: {what}" for name, what in DEPTH.items()} | {
 
 def evaluate(**options: Any) -> int:
     """Score what was given."""
-    depth = options["answer"] / "stage.json"
-    if depth.is_file() and '"stage": "depth"' in depth.read_text(encoding="utf-8"):
+    from triscope.shape.stages import facts_of
+
+    if facts_of(options["answer"]).get("stage") == "depth":
         _depth(options)
     else:
         _cloud(options)
